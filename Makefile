@@ -1,0 +1,92 @@
+# One control panel. Everything that a target needs is set up by itself; see CONTRIBUTING.md.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export PATH := $(CURDIR)/build/bin:$(PATH)
+
+LAB := build/venv-lab/bin/python
+TEST := build/venv-test/bin/python
+BIN := build/venv-test/bin
+# The clone under the path that Ansible wants; build/ is where setup puts it.
+COLLECTION := build/workspace/ansible_collections/microservices/autoscale
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/workspace
+PYTHONS := plugins tests
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+.PHONY: setup-lab setup
+setup-lab: ## Install what the lab and the demo need
+	@python3 tests/lab/setup.py lab
+
+setup: setup-lab ## Install what the lab, the demo and the tests need
+	@python3 tests/lab/setup.py test
+
+.PHONY: demo
+demo: setup-lab ## Show a flash crowd on the local lab, with a report in build/demo
+	@$(LAB) tests/lab/demo.py
+
+.PHONY: lab-up lab-down
+lab-up: setup-lab ## Start the local lab in the background (inventories/local)
+	@$(LAB) tests/lab/lab.py up
+
+lab-down: setup-lab ## End the local lab
+	@$(LAB) tests/lab/lab.py down
+
+.PHONY: test
+test: check sanity unit integration ## Everything; ends with the integration tests
+
+.PHONY: check
+check: format-check types lint changelog-check ## The fast checks
+
+.PHONY: format format-check types lint changelog-check sanity unit integration
+format: setup ## Format the code
+	$(BIN)/ruff check --fix $(PYTHONS)
+	$(BIN)/ruff format $(PYTHONS)
+
+format-check: setup
+	$(BIN)/ruff check $(PYTHONS)
+	$(BIN)/ruff format --check $(PYTHONS)
+
+types: setup
+	$(BIN)/mypy -p ansible_collections.microservices.autoscale.plugins.module_utils
+	MYPYPATH=tests/lab $(BIN)/mypy --python-version 3.11 tests/lab
+
+lint: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict
+
+changelog-check: setup
+	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog lint
+
+sanity: setup ## ansible-test sanity, on a copy
+	$(TEST) tests/sanity/run.py
+
+unit: setup ## Unit tests
+	$(TEST) -m pytest tests/unit -q $(PYTEST_ARGS)
+
+integration: setup ## Integration tests on real processes
+	$(TEST) -m pytest tests/integration -q $(PYTEST_ARGS)
+
+.PHONY: faults
+faults: setup ## Full loops with faults in them, some minutes long
+	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: setup ## Measure, side by side with the alternative
+	@set -e; for each in tests/bench/bench_*.py; do $(TEST) $$each; done
+
+.PHONY: changelog release-build
+changelog: setup ## Write CHANGELOG.md for the version in galaxy.yml from the fragments
+	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog release --reload-plugins --update-existing
+
+release-build: setup ## Build the artifact into build/
+	$(BIN)/ansible-galaxy collection build --force --output-path build/artifact .
+
+.PHONY: requirements
+requirements: ## Pin the newest versions of what tests/requirements/*.in name
+	@set -e; for each in lab test; do \
+	  uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	    tests/requirements/$$each.in --output-file tests/requirements/$$each.txt; \
+	  sed -i "1i # Written by \`make requirements\` from $$each.in." tests/requirements/$$each.txt; \
+	done

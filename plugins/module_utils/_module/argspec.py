@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Argument specs as values: options travel together with the rules that hold between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ansible.module_utils.basic import env_fallback
+
+
+@dataclasses.dataclass(frozen=True)
+class ArgumentSpec:
+    """Options of a module and the constraints between them (required_if, mutually_exclusive …)."""
+
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    constraints: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+
+    def __add__(self, other: ArgumentSpec) -> ArgumentSpec:
+        constraints = {
+            name: self.constraints.get(name, []) + other.constraints.get(name, [])
+            for name in {**self.constraints, **other.constraints}
+        }
+        return ArgumentSpec({**self.options, **other.options}, constraints)
+
+
+# Twin of the doc fragment "consul".
+CONSUL = ArgumentSpec(
+    {
+        "consul_url": {"type": "str", "default": "http://127.0.0.1:8500"},
+        "consul_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["CONSUL_HTTP_TOKEN"])},
+        "consul_ca_path": {"type": "path"},
+        "consul_timeout": {"type": "float", "default": 10.0},
+    }
+)
+
+# Twin of the doc fragment "lease": the lock that covers a change.
+LEASE = ArgumentSpec({"session": {"type": "str"}})
+
+# Twin of the doc fragment "prometheus".
+PROMETHEUS = ArgumentSpec(
+    {
+        "prometheus_url": {"type": "str"},
+        "prometheus_timeout": {"type": "float", "default": 10.0},
+    }
+)
+
+# Twin of the doc fragment "signing".
+SIGNING = ArgumentSpec(
+    {
+        "signing_key": {"type": "str", "no_log": True},
+        "allow_unsigned": {"type": "bool", "default": False},
+    }
+)
+
+# Twin of the doc fragment "metrics".
+METRICS = PROMETHEUS + ArgumentSpec(
+    {
+        "haproxy_stats_urls": {"type": "list", "elements": "str", "default": []},
+        "metrics_window": {"type": "str", "default": "60s"},
+    }
+)
+
+# Twin of the doc fragment "inventory": the hosts and groups of the inventory, as plain data.
+INVENTORY = ArgumentSpec(
+    {
+        "hosts": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "node": {"type": "str", "required": True},
+                "address": {"type": "str"},
+                "cordoned": {"type": "bool", "default": False},
+            },
+        },
+        "groups": {"type": "dict", "default": {}},
+    }
+)
+
+# Twin of the doc fragment "descriptions": services described by a variable or by a folder of files.
+DESCRIPTIONS = ArgumentSpec(
+    {
+        "descriptions": {"type": "dict"},
+        "descriptions_dir": {"type": "path"},
+    },
+    {"mutually_exclusive": [["descriptions", "descriptions_dir"]]},
+)

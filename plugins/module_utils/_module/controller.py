@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""What the controller's doors share: metric sources, signing and the inventory, from module parameters.
+
+Apart from clients.py, so that modules on hosts do not carry these imports with them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any, Mapping
+
+from .._clients.haproxy_stats import HaproxyStats
+from .._clients.prometheus import Prometheus
+from .._domain.documents import Signing
+from .._domain.reader import Reader
+from .._domain.service import Service
+from .._operations.metrics import Sources
+from .._operations.releases import described
+
+
+def signing_from(params: Mapping[str, Any]) -> Signing:
+    """How documents are checked, by the options of the spec SIGNING."""
+    return Signing(params["signing_key"] or None, params["allow_unsigned"])
+
+
+def sources_from(params: Mapping[str, Any]) -> Sources:
+    """Where metrics come from, by the options of the spec METRICS."""
+    timeout = params["prometheus_timeout"]
+    window = Reader(params["metrics_window"], "metrics_window")
+    seconds = window.duration(at_least=1, at_most=3600)
+    window.finish()
+    return Sources(
+        prometheus=Prometheus(params["prometheus_url"], timeout=timeout) if params["prometheus_url"] else None,
+        haproxy=tuple(HaproxyStats(url, timeout=timeout) for url in params["haproxy_stats_urls"]),
+        window_seconds=seconds,
+    )
+
+
+def described_from(params: Mapping[str, Any]) -> tuple[Service, ...]:
+    """The services at hand, by the options of the spec DESCRIPTIONS."""
+    return described(params["descriptions"], params["descriptions_dir"])
+
+
+def holder() -> str:
+    """Who this run is, for those who find a lock busy."""
+    return f"{platform.node()} pid {os.getppid()}"
