@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""The documents kept in Consul KV: their keys, their JSON, and the signature that guards those that start commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import json
+from typing import Any, Iterable, Mapping
+
+from . import names
+from .errors import AutoscaleError
+from .observation import History, Override
+from .service import Service, canonical_json, read_service
+
+ROOT = "autoscale"
+SCHEMA = 1
+# Whoever could alter one of these could start commands or move the scale.
+_SIGNED = ("release", "scale", "override")
+
+
+@dataclasses.dataclass(frozen=True)
+class Signing:
+    """How signed documents are checked.
+
+    Args:
+        key: autoscale_signing_key, None when there is none.
+        allow_unsigned: whether a document without a signature is accepted.
+    """
+
+    key: str | None = None
+    allow_unsigned: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """A place reserved for an instance that is being started."""
+
+    id: str
+    host: str
+    port: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """All that Consul KV holds of one service.
+
+    Args:
+        generation: counts the service's releases.
+        removing: whether `remove` has begun to take it away.
+        scale: the desired replicas; None before the first deploy.
+        critical_since: when an instance was first seen critical or its agent silent, by instance id.
+        last_decision: the last decision that was not trivial.
+        outlook: kind and count of the newest decision, by which a new one is noticed.
+        pending: places reserved by a run that has not confirmed them yet.
+        pools: per balancer what was last confirmed: {"digest": …, "servers": [ids]}.
+        lock: {"holder", "since"} while a run holds the service's lock.
+        indices: the ModifyIndex of each document, for check-and-set.
+    """
+
+    service: Service
+    generation: int = 0
+    removing: bool = False
+    scale: int | None = None
+    history: History = History()
+    critical_since: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    last_decision: Mapping[str, Any] | None = None
+    outlook: str | None = None
+    override: Override | None = None
+    pending: tuple[Slot, ...] = ()
+    pools: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    lock: Mapping[str, Any] | None = None
+    indices: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+def key_of(service: str, document: str) -> str:
+    """The KV key of a service's document."""
+    return f"{ROOT}/{names.service_name(service)}/{document}"
+
+
+def write_document(document: str, service: str, content: Mapping[str, Any], *, now: float, signing: Signing) -> str:
+    """The text of a document; signed by HMAC-SHA256 when there is a key and the document is one of those."""
+    body: dict[str, Any] = {**content, "schema": SCHEMA, "service": service, "time": round(now, 3)}
+    if document in _SIGNED and signing.key:
+        body["signature"] = _signature(document, body, signing.key)
+    return canonical_json(body)
+
+
+def read_document(document: str, service: str, text: str, signing: Signing) -> dict[str, Any]:
+    """The content of a document.
+
+    Raises:
+        AutoscaleError: it is not JSON of a known schema, stands under another service's key, is altered, or is
+            unsigned although signatures are demanded.
+    """
+    key = key_of(service, document)
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise AutoscaleError(f"Consul KV {key}: is not JSON ({error})") from None
+    if not isinstance(body, dict) or body.get("schema") != SCHEMA or body.get("service") != service:
+        raise AutoscaleError(f"Consul KV {key}: is not a document of schema {SCHEMA} for {service}; written by another version?")
+    signature = body.pop("signature", None)
+    if document not in _SIGNED or (signing.allow_unsigned and (signature is None or not signing.key)):
+        return body
+    if not signing.key:
+        raise AutoscaleError(f"Consul KV {key}: cannot be trusted without autoscale_signing_key; set it, or autoscale_allow_unsigned: true")
+    if signature is None or not hmac.compare_digest(str(signature), _signature(document, body, signing.key)):
+        what = "is not signed" if signature is None else "was altered or signed with another key"
+        raise AutoscaleError(f"Consul KV {key}: {what}; it is refused. Deploy the service again with the right autoscale_signing_key")
+    return body
+
+
+def _signature(document: str, body: Mapping[str, Any], key: str) -> str:
+    return hmac.new(key.encode(), f"{document}\n{canonical_json(body)}".encode(), hashlib.sha256).hexdigest()
+
+
+def release_content(service: Service, generation: int, removing: bool = False) -> dict[str, Any]:
+    """The content of a release."""
+    return {"generation": generation, "digest": service.digest, "description": service.to_description(), "removing": removing}
+
+
+def history_content(record: Record) -> dict[str, Any]:
+    """The content of a history."""
+    return {
+        "recommendations": [list(entry) for entry in record.history.recommendations],
+        "events": [list(entry) for entry in record.history.events],
+        "critical_since": dict(record.critical_since),
+        "last_decision": record.last_decision,
+        "outlook": record.outlook,
+    }
+
+
+def read_record(service: str, documents: Mapping[str, str], indices: Mapping[str, int], signing: Signing) -> Record:
+    """Everything of one service from the texts of its documents.
+
+    Raises:
+        AutoscaleError: as read_document, or the release is no valid description.
+    """
+    contents = {
+        document: read_document(document, service, text, signing)
+        for document, text in documents.items()
+        if document in ("release", "scale", "history", "override", "pending", "pools")
+    }
+    release = contents["release"]
+    history = contents.get("history", {})
+    override = contents.get("override")
+    return Record(
+        service=read_service(service, release["description"], f"Consul KV {key_of(service, 'release')}"),
+        generation=int(release["generation"]),
+        removing=bool(release.get("removing")),
+        scale=contents["scale"]["replicas"] if "scale" in contents else None,
+        history=History(_pairs(history.get("recommendations", ())), _pairs(history.get("events", ()))),
+        critical_since=history.get("critical_since", {}),
+        last_decision=history.get("last_decision"),
+        outlook=history.get("outlook"),
+        override=Override(override.get("min_replicas"), override.get("max_replicas"), override["expires"]) if override else None,
+        pending=tuple(Slot(slot["id"], slot["host"], slot["port"]) for slot in contents.get("pending", {}).get("slots", ())),
+        pools=contents.get("pools", {}).get("balancers", {}),
+        indices=indices,
+    )
+
+
+def _pairs(entries: Iterable[Any]) -> tuple[tuple[float, int], ...]:
+    return tuple((float(time), int(number)) for time, number in entries)

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Which hosts and ports new instances get, and which instances leave first."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Iterable, Mapping
+
+from . import observation as seen
+from .documents import Slot
+from .observation import Instance
+from .service import Service
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A managed machine.
+
+    Args:
+        node: its name in Consul; address: where its instances listen.
+        alive: whether its Consul agent answers.
+        cordoned: outside --limit: no step there.
+    """
+
+    name: str
+    node: str
+    address: str
+    alive: bool = True
+    cordoned: bool = False
+
+
+class Occupancy:
+    """What is taken on the hosts; placing an instance takes its place at once."""
+
+    def __init__(self, ports: Mapping[str, Iterable[int]], instances: Iterable[tuple[str, str]]) -> None:
+        """Args: ports in use by host; (host, service) of every instance that is there."""
+        self._ports = {host: set(taken) for host, taken in ports.items()}
+        self._instances = list(instances)
+
+    def free_port(self, host: str, service: Service) -> int | None:
+        taken = self._ports.get(host, set())
+        return next((port for port in range(service.port_range.first, service.port_range.last + 1) if port not in taken), None)
+
+    def take(self, host: str, service: str, port: int) -> None:
+        self._ports.setdefault(host, set()).add(port)
+        self._instances.append((host, service))
+
+    def load(self, host: str, service: str) -> tuple[int, int]:
+        """Instances of this service first, so that a service is spread; then of all."""
+        here = [name for where, name in self._instances if where == host]
+        return here.count(service), len(here)
+
+
+def place(service: Service, count: int, hosts: Iterable[Host], reserved: Iterable[Slot], occupancy: Occupancy) -> tuple[list[Slot], str | None]:
+    """Choose places for new instances, each on the least loaded host; places reserved by a run that was killed come first.
+
+    Returns:
+        The places, and what is wrong when there are fewer than asked for.
+    """
+    candidates = list(hosts)
+    usable = [host for host in candidates if host.alive and not host.cordoned]
+    slots = [slot for slot in reserved if slot.host in {host.name for host in usable}][:count]
+    for slot in slots:
+        occupancy.take(slot.host, service.name, slot.port)
+    while len(slots) < count:
+        free = [host for host in usable if occupancy.free_port(host.name, service) is not None]
+        if not free:
+            return slots, _no_place(service, count - len(slots), candidates, usable)
+        host = min(free, key=lambda host: (occupancy.load(host.name, service.name), host.name))
+        port = occupancy.free_port(host.name, service) or 0
+        occupancy.take(host.name, service.name, port)
+        slots.append(Slot(f"{service.name}-{host.name}-{port}", host.name, port))
+    return slots, None
+
+
+# A message names so many hosts and counts the rest.
+_NAMED = 5
+
+
+def _no_place(service: Service, count: int, candidates: list[Host], usable: list[Host]) -> str:
+    what = f"{service.name}: no place for {count} more instance{'s' if count > 1 else ''}"
+    if usable:
+        ports = f"{service.port_range.first}-{service.port_range.last}"
+        return f"{what}: port_range {ports} is full on {', '.join(host.name for host in usable)}; widen it or add hosts to group {service.hosts}"
+    if not candidates:
+        return f"{what}: the inventory group {service.hosts} has no hosts"
+    reasons = [f"{host.name} is {'outside this run (--limit)' if host.cordoned else 'silent (its Consul agent does not answer)'}" for host in candidates]
+    if len(reasons) > _NAMED:
+        reasons[_NAMED:] = [f"{len(reasons) - _NAMED} more"]
+    return f"{what}: {', '.join(reasons)}; bring a host of group {service.hosts} back or add one"
+
+
+# Who leaves first: what serves nobody, then what is outdated.
+_LEAVING = (seen.STARTING, seen.SUSPECT, seen.READY)
+
+
+def leaving(instances: Iterable[Instance], count: int, current_digest: str) -> list[Instance]:
+    """Choose instances to remove: not ready first, outdated next, then one by one from the host that has the most."""
+    candidates = [instance for instance in instances if instance.state in _LEAVING]
+    chosen: list[Instance] = []
+    while candidates and len(chosen) < count:
+        per_node = {instance.node: sum(1 for other in candidates if other.node == instance.node) for instance in candidates}
+        first = min(
+            candidates,
+            key=lambda one: (_LEAVING.index(one.state), one.digest == current_digest, -per_node[one.node], -one.port, one.id),
+        )
+        candidates.remove(first)
+        chosen.append(first)
+    return chosen

@@ -1,0 +1,290 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""The plan: the ordered steps that take the fleet from what is to what is desired. It is data; roles carry it out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Iterable, Mapping
+
+from . import observation as seen
+from .decision import Decision
+from .documents import Record, Slot
+from .observation import Instance
+from .placement import Host, Occupancy, leaving, place
+from .service import Service, digest_of
+
+# Carried out in this order: everything that adds before anything that takes away.
+START, BALANCE, MAINTAIN, DRAIN, STOP, FORGET = "start", "balance", "maintain", "drain", "stop", "forget"
+PHASES = (START, BALANCE, MAINTAIN, DRAIN, STOP, FORGET)
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """One service: what is recorded of it, what is decided for it and what is there."""
+
+    record: Record
+    decision: Decision
+    instances: tuple[Instance, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """The inventory as the plan needs it.
+
+    Args:
+        hosts: all hosts by name.
+        groups: the host names of each inventory group.
+        balancers: the hosts that balance.
+        ports: taken ports by host.
+        max_removals: how many instances one run may take away.
+    """
+
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, Iterable[str]]
+    balancers: tuple[str, ...]
+    ports: Mapping[str, Iterable[int]] = dataclasses.field(default_factory=dict)
+    max_removals: int = 10
+
+
+@dataclasses.dataclass
+class ServicePlan:
+    """What is to be done for one service.
+
+    Args:
+        rounds: how many times a plan has to be made and carried out until the service is as described.
+        pools: per balancer what is confirmed when the steps are done.
+        notes: what a person should know; problems: what is wrong and must end the run with an error.
+    """
+
+    service: str
+    current: int | None
+    desired: int
+    reason: str
+    starts: list[Slot] = dataclasses.field(default_factory=list)
+    stops: list[Instance] = dataclasses.field(default_factory=list)
+    rounds: int = 0
+    pools: dict[str, Any] = dataclasses.field(default_factory=dict)
+    steps: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, phase: str, host: str, item: dict[str, Any]) -> None:
+        self.steps.setdefault(phase, {}).setdefault(host, []).append(item)
+
+    def drop_steps(self, note: str) -> None:
+        """Nothing is done for this service in this run."""
+        self.steps, self.starts, self.stops, self.pools, self.rounds = {}, [], [], {}, 0
+        self.notes.append(note)
+
+
+def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False, explicit: bool = False) -> list[ServicePlan]:
+    """Plan all services.
+
+    Args:
+        rollout: whether outdated instances are replaced, one per round.
+        explicit: whether a person asked for this (deploy, remove), so that an empty catalog is believed.
+    """
+    situations = list(situations)
+    occupancy = _occupancy(situations, fleet)
+    budget = fleet.max_removals
+    plans = []
+    for situation in situations:
+        made = _plan_service(situation, fleet, occupancy, rollout, explicit, budget)
+        budget -= len(made.stops)
+        plans.append(made)
+    return plans
+
+
+def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
+    ports = {host: set(taken) for host, taken in fleet.ports.items()}
+    there = []
+    for situation in situations:
+        registered = {instance.id for instance in situation.instances}
+        there += [(instance.host, situation.record.service.name) for instance in situation.instances if instance.host is not None]
+        for slot in situation.record.pending:
+            if slot.id not in registered:
+                ports.setdefault(slot.host, set()).add(slot.port)
+    return Occupancy(ports, there)
+
+
+def _plan_service(
+    situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool, explicit: bool, budget: int
+) -> ServicePlan:
+    record, decision = situation.record, situation.decision
+    service = record.service
+    desired = 0 if record.removing else decision.desired
+    made = ServicePlan(service.name, decision.current, desired, decision.reason)
+    made.problems += [f"{service.name}: {error}" for error in decision.errors]
+    if record.removing and not explicit:
+        made.drop_steps("is being removed: run the playbook remove again to finish")
+        return made
+    if not explicit and not situation.instances and any(pool.get("servers") for pool in record.pools.values()):
+        made.problems.append(
+            f"{service.name}: Consul shows no instance although some were in rotation; an empty answer is not believed. "
+            "Look at Consul; if all instances are really gone, run the playbook deploy"
+        )
+        return made
+
+    _choose_starts(made, situation, fleet, occupancy, rollout)
+    _choose_stops(made, situation, fleet, rollout, budget)
+    _add_steps(made, situation, fleet)
+    if made.steps:
+        made.rounds = max(made.rounds, 1)
+        cordoned = [name for name in _balancers(service, fleet) if fleet.hosts[name].cordoned]
+        if cordoned:
+            made.drop_steps(f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)")
+    return made
+
+
+def _hosts(service: Service, fleet: Fleet) -> list[Host]:
+    return [fleet.hosts[name] for name in fleet.groups.get(service.hosts, ()) if name in fleet.hosts]
+
+
+def _balancers(service: Service, fleet: Fleet) -> tuple[str, ...]:
+    return fleet.balancers if service.balance is not None else ()
+
+
+def _live(situation: Situation) -> list[Instance]:
+    return [instance for instance in situation.instances if instance.state in seen.LIVE]
+
+
+def _outdated(situation: Situation, fleet: Fleet) -> list[Instance]:
+    """Live instances of another description, or on a host where the service does not belong any more."""
+    service = situation.record.service
+    allowed = {host.name for host in _hosts(service, fleet)}
+    return [
+        instance
+        for instance in _live(situation)
+        if instance.state != seen.PARKED and (instance.digest != service.digest or instance.host not in allowed)
+    ]
+
+
+def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool) -> None:
+    service, record = situation.record.service, situation.record
+    outdated = _outdated(situation, fleet)
+    surge = service.deploy.max_surge if rollout and outdated and made.desired > 0 else 0
+    count = max(0, made.desired + surge - len(_live(situation)))
+    registered = {instance.id for instance in situation.instances}
+    reserved = [slot for slot in record.pending if slot.id not in registered]
+    made.starts, problem = place(service, count, _hosts(service, fleet), reserved, occupancy)
+    if problem:
+        made.problems.append(problem)
+    # A run that was killed may have started an instance that is not needed any more and that Consul does not know.
+    for slot in reserved:
+        if slot not in made.starts and slot.host in fleet.hosts and not fleet.hosts[slot.host].cordoned:
+            host = fleet.hosts[slot.host]
+            made.add(STOP, slot.host, instance_item(service, slot.id, slot.host, host.address, slot.port))
+    if rollout and made.desired > 0:
+        made.rounds = len(outdated)
+
+
+def _choose_stops(made: ServicePlan, situation: Situation, fleet: Fleet, rollout: bool, budget: int) -> None:
+    service = situation.record.service
+    outdated = _outdated(situation, fleet)
+    live = _live(situation)
+    draining = [instance for instance in situation.instances if instance.state == seen.DRAINING]
+    surplus = len(live) + len(made.starts) - made.desired
+    if made.desired == 0:
+        chosen = live + [instance for instance in situation.instances if instance.state == seen.UNHEALTHY]
+    else:
+        pool = outdated if rollout and outdated else live
+        chosen = leaving(pool, max(0, surplus), service.digest)
+        if chosen and outdated and not rollout:
+            made.notes.append("may not shrink while a rollout is unfinished: run the playbook deploy to finish it")
+            chosen = []
+        # New before old: what is critical goes when its replacement is there.
+        if len(live) + len(made.starts) >= made.desired:
+            chosen = [instance for instance in situation.instances if instance.state == seen.UNHEALTHY] + chosen
+    if len(chosen) > budget:
+        made.notes.append(f"{len(chosen) - budget} instances wait for the next run: at most {fleet.max_removals} leave the fleet per run")
+        chosen = chosen[: max(0, budget)]
+    for instance in draining + chosen:
+        host = fleet.hosts.get(instance.host or "")
+        if host is None:
+            made.problems.append(f"{service.name}: {instance.id} is on node {instance.node}, which the inventory does not know")
+        elif host.cordoned:
+            made.notes.append(f"{instance.id} stays: its host {host.name} is outside this run (--limit)")
+        elif not host.alive:
+            made.notes.append(f"{instance.id} stays: its host {host.name} is silent")
+        else:
+            made.stops.append(instance)
+
+
+def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
+    service = situation.record.service
+    for slot in made.starts:
+        made.add(START, slot.host, instance_item(service, slot.id, slot.host, fleet.hosts[slot.host].address, slot.port))
+    for instance in made.stops:
+        host = instance.host or ""
+        made.add(MAINTAIN, host, {"service": service.name, "id": instance.id})
+        made.add(STOP, host, instance_item(service, instance.id, host, instance.address, instance.port))
+    if service.balance is None:
+        return
+    if not fleet.balancers:
+        made.problems.append(f"{service.name}: has a balance block, but the inventory group autoscale_balancers has no hosts")
+    stopping = {instance.id for instance in made.stops}
+    # Somebody else's maintenance takes an instance out of rotation too; a lost host's instances cannot be asked.
+    serving = [one for one in situation.instances if one.state in (seen.READY, seen.STARTING, seen.SUSPECT)]
+    for name in fleet.balancers:
+        recorded = situation.record.pools.get(name, {})
+        known = set(recorded.get("servers", ()))
+        there = [one for one in situation.instances if one in serving or one.id in known]
+        before = pool_item(service, fleet.hosts[name], there, made.starts, fleet)
+        after = pool_item(service, fleet.hosts[name], [one for one in serving if one.id not in stopping], made.starts, fleet)
+        staying = {server["id"] for server in after["servers"]}
+        going = [server["id"] for server in before["servers"] if server["id"] not in staying]
+        digest = digest_of(after)
+        if recorded.get("digest") == digest and not made.starts and not made.stops:
+            continue
+        made.pools[name] = {"digest": digest, "servers": sorted(staying)}
+        removing = situation.record.removing
+        if not removing and (not going or {server["id"] for server in before["servers"]} != known):
+            made.add(BALANCE, name, before)
+        for instance_id in going:
+            made.add(DRAIN, name, {"service": service.name, "id": instance_id})
+        if going or removing:
+            made.add(FORGET, name, {**after, "state": "absent"} if removing else after)
+
+
+def instance_item(service: Service, instance_id: str, host: str, address: str, port: int) -> dict[str, Any]:
+    """An instance as the steps on its host need it."""
+    description = service.to_description()
+    return {
+        "service": service.name,
+        "id": instance_id,
+        "host": host,
+        "address": address,
+        "port": port,
+        "version": service.version,
+        "digest": service.digest,
+        "run": {key: value for key, value in description["run"].items() if key != "resources"},
+        "check": {key: value for key, value in description["check"].items() if key != "grace"},
+        "tags": list(service.tags),
+        "meta": {"autoscale-service": service.name, "autoscale-version": service.version, "autoscale-digest": service.digest},
+        "weight": service.balance.weight if service.balance else 1,
+        "healthy_deadline": service.deploy.healthy_deadline,
+        "min_healthy_time": service.deploy.min_healthy_time,
+    }
+
+
+def pool_item(service: Service, balancer: Host, instances: Iterable[Instance], starts: Iterable[Slot], fleet: Fleet) -> dict[str, Any]:
+    """A balancer's pool of a service."""
+    balance = service.balance
+    if balance is None:
+        raise ValueError(f"{service.name} is not balanced")
+    servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": balance.weight} for one in instances]
+    servers += [{"id": slot.id, "address": fleet.hosts[slot.host].address, "port": slot.port, "weight": balance.weight} for slot in starts]
+    check = {"http": service.check.http, "tcp": service.check.tcp, "interval": service.check.interval, "timeout": service.check.timeout}
+    return {
+        "service": service.name,
+        "state": "present",
+        "listen": {"address": balance.listen.address or balancer.address, "port": balance.listen.port},
+        "algorithm": balance.algorithm,
+        "check": check,
+        "max_connections": balance.max_connections,
+        "servers": sorted(servers, key=lambda server: str(server["id"])),
+    }
