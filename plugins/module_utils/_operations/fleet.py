@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Observe, decide and plan in one process; and, when the services' locks are held, commit what was decided."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, Iterable, Iterator, Mapping
+
+from .._clients.consul import Consul
+from .._domain.decision import Decision, decide
+from .._domain.documents import Record, Signing, Slot, history_content
+from .._domain.errors import AutoscaleError
+from .._domain.observation import Override
+from .._domain.plan import PHASES, Fleet, ServicePlan, Situation, plan
+from .._domain.service import Service, require_known_groups
+from . import decision_log
+from .locks import fleet_lock
+from .metrics import Sources, read_metrics
+from .observe import Catalog, known_hosts, observations, read_catalog
+from .outcome import Change, Outcome
+from .records import Records, read_records, select, write_documents
+
+_FLEET_LOCK_WAIT_SECONDS = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a run is asked to look at.
+
+    Args:
+        hosts: {name, node, address, cordoned} of the inventory's hosts.
+        groups: the inventory's groups.
+        balancers: the group of the hosts that balance.
+        services: names; empty for all.
+        described: descriptions at hand that stand in for the releases (deploy in check mode).
+        rollout: whether outdated instances are replaced.
+        explicit: whether a person asked for this.
+        removing: whether the services are taken away, also where nothing in Consul says so yet (check mode).
+        scale_by: a change of the count by hand; it becomes an override.
+        override_seconds: how long that holds.
+        max_removals: how many instances may leave the fleet in one run.
+    """
+
+    hosts: tuple[Mapping[str, Any], ...]
+    groups: Mapping[str, Any]
+    balancers: str
+    services: tuple[str, ...] = ()
+    described: tuple[Service, ...] = ()
+    rollout: bool = False
+    explicit: bool = False
+    removing: bool = False
+    scale_by: int = 0
+    override_seconds: float = 3600.0
+    max_removals: int = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What a run saw, decided and planned; situations and plans are in the same order."""
+
+    situations: tuple[Situation, ...]
+    plans: tuple[ServicePlan, ...]
+    catalog: Catalog
+    problems: tuple[str, ...]
+    now: float
+
+
+def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -> Picture:
+    """Observe, decide and plan; changes nothing.
+
+    Raises:
+        AutoscaleError: Consul does not answer, a described service's group is unknown, or a change by hand leaves the
+            policy's bounds.
+    """
+    now = time.time()
+    require_known_groups(request.described, request.groups)
+    records = select(_with_described(read_records(consul, signing), request.described), request.services)
+    by_service = {
+        name: dataclasses.replace(_with_override(record, request, now), removing=record.removing or request.removing)
+        for name, record in records.by_service.items()
+    }
+    nodes = {str(host["node"]): str(host["name"]) for host in request.hosts}
+    catalog = read_catalog(consul, by_service, nodes, now)
+    observed = observations(by_service, catalog, lambda wanted: read_metrics(wanted, sources, now))
+    situations = tuple(
+        Situation(record, decide(name, record.service.scale, observed[name], now), catalog.instances.get(name, ()))
+        for name, record in by_service.items()
+    )
+    hosts = known_hosts(request.hosts, catalog)
+    fleet = Fleet(
+        hosts=hosts,
+        groups=request.groups,
+        balancers=tuple(name for name in request.groups.get(request.balancers, ()) if name in hosts),
+        ports={name: catalog.ports.get(host.node, frozenset()) for name, host in hosts.items()},
+        max_removals=request.max_removals,
+    )
+    plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit))
+    problems = tuple(f"{name}: {problem}" for name, problem in records.problems.items())
+    problems += tuple(problem for made in plans for problem in made.problems)
+    return Picture(situations, plans, catalog, problems, now)
+
+
+def _with_described(records: Records, described: Iterable[Service]) -> Records:
+    by_service = dict(records.by_service)
+    for service in described:
+        by_service[service.name] = dataclasses.replace(by_service.get(service.name, Record(service)), service=service, removing=False)
+    return Records(by_service, {name: text for name, text in records.problems.items() if name not in by_service})
+
+
+def _with_override(record: Record, request: Request, now: float) -> Record:
+    """A change by hand pins the bound that the next runs would otherwise undo it by."""
+    if not request.scale_by:
+        return record
+    name, policy = record.service.name, record.service.scale
+    if record.scale is None:
+        raise AutoscaleError(f"{name}: cannot be scaled by hand before its first deploy")
+    wanted = record.scale + request.scale_by
+    if not policy.min_replicas <= wanted <= policy.max_replicas:
+        raise AutoscaleError(
+            f"{name}: {record.scale} {request.scale_by:+d} is {wanted} replicas, but its policy allows "
+            f"{policy.min_replicas} to {policy.max_replicas}; deploy it with other bounds first"
+        )
+    expires = now + request.override_seconds
+    pinned = Override(min_replicas=wanted, expires=expires) if request.scale_by > 0 else Override(max_replicas=wanted, expires=expires)
+    return dataclasses.replace(record, override=pinned)
+
+
+def commit(
+    consul: Consul, sources: Sources, signing: Signing, request: Request, *, session: str, locked: Iterable[str], holder: str, log: str | None
+) -> Picture:
+    """Look again under the locks, and write down what is going to be done before it is done.
+
+    The scale, the history and the reserved places of a service are one transaction, guarded by its lock. A run that is
+    killed after it leaves a scale that the next run carries out.
+
+    Args:
+        session: holds the locks of the services in locked; nothing is planned for others.
+        log: path of the decision log.
+    """
+    held = tuple(name for name in locked if not request.services or name in request.services)
+    with fleet_lock(consul, holder, _FLEET_LOCK_WAIT_SECONDS):
+        picture = look(consul, sources, signing, dataclasses.replace(request, services=held))
+        for situation, made in zip(picture.situations, picture.plans):
+            _commit_service(consul, signing, session, situation, made, picture, request)
+    decision_log.append(log, [(situation.decision, picture.now) for situation in picture.situations if _news(situation)])
+    return picture
+
+
+def _commit_service(
+    consul: Consul, signing: Signing, session: str, situation: Situation, made: ServicePlan, picture: Picture, request: Request
+) -> None:
+    record = situation.record
+    contents: dict[str, Mapping[str, Any] | None] = {}
+    books = _history(situation, picture)
+    if made.desired != record.scale and not record.removing and made.steps:
+        contents["scale"] = {"replicas": made.desired}
+        keep, history = record.service.scale.longest_window_seconds, books.history
+        if record.scale is None:
+            # As the HPA seeds its log, so that a first low reading cannot shrink what was just deployed.
+            history = history.recommending(picture.now, made.desired, keep)
+        else:
+            history = history.scaled(picture.now, made.desired - record.scale, keep)
+        books = dataclasses.replace(books, history=history)
+    if history_content(books) != history_content(record):
+        contents["history"] = history_content(books)
+    if request.scale_by and record.override is not None and made.steps:
+        contents["override"] = dataclasses.asdict(record.override)
+    slots = _reserved(made, record)
+    if slots != record.pending:
+        contents["pending"] = {"slots": [dataclasses.asdict(slot) for slot in slots]}
+    if contents:
+        write_documents(consul, session, record, contents, signing)
+
+
+def _reserved(made: ServicePlan, record: Record) -> tuple[Slot, ...]:
+    started = tuple(made.starts)
+    return started + tuple(slot for slot in record.pending if slot not in started)
+
+
+def keep_books(consul: Consul, signing: Signing, picture: Picture, *, log: str | None) -> None:
+    """Note what was recommended and seen by a run that has nothing to do; gives way to any run that has.
+
+    A service with steps is left out: its history is written when the decision is committed.
+    """
+    news = []
+    for situation, made in zip(picture.situations, picture.plans):
+        record = situation.record
+        if made.steps or record.lock is not None or record.scale is None:
+            continue
+        history = _history(situation, picture)
+        if history_content(history) == history_content(record):
+            continue
+        if write_documents(consul, None, record, {"history": history_content(history)}, signing) and _news(situation):
+            news.append((situation.decision, picture.now))
+    decision_log.append(log, news)
+
+
+def _news(situation: Situation) -> bool:
+    return _outlook(situation.decision) != situation.record.outlook
+
+
+def _outlook(decision: Decision) -> str:
+    return f"{decision.kind} {decision.desired}"
+
+
+def _history(situation: Situation, picture: Picture) -> Record:
+    """The record with everything that its history document keeps brought up to date."""
+    record, decision = situation.record, situation.decision
+    history = record.history
+    if decision.recommendation is not None:
+        history = history.recommending(picture.now, decision.recommendation, record.service.scale.longest_window_seconds)
+    last = record.last_decision
+    if _news(situation) and decision.kind != "steady":
+        last = {
+            "time": round(picture.now, 3),
+            "kind": decision.kind,
+            "current": decision.current,
+            "desired": decision.desired,
+            "reason": decision.reason,
+        }
+    return dataclasses.replace(
+        record,
+        history=history,
+        critical_since=dict(picture.catalog.critical_since.get(record.service.name, {})),
+        last_decision=last,
+        outlook=_outlook(decision),
+    )
+
+
+def outcome(picture: Picture, check_mode: bool) -> Outcome:
+    """The picture as a module returns it: a change in check mode only, since the steps are carried out by others."""
+    working = [made for made in picture.plans if made.steps]
+    steps: dict[str, dict[str, list[Any]]] = {phase: {} for phase in PHASES}
+    for made in working:
+        for phase, by_host in made.steps.items():
+            for host, items in by_host.items():
+                steps[phase].setdefault(host, []).extend(items)
+    facts: dict[str, Any] = {
+        "plan": {
+            "rounds": max((made.rounds for made in working), default=0),
+            "hosts": sorted({host for by_host in steps.values() for host in by_host}),
+            "services": [made.service for made in working],
+            "steps": steps,
+            "pools": {made.service: made.pools for made in working},
+        },
+        "summary": [line for made in picture.plans for line in _lines(made)],
+        "problems": list(picture.problems),
+    }
+    changes = tuple(
+        Change(f"service {made.service}", {"replicas": made.current}, {"replicas": made.desired, **_what(made)}) for made in working
+    )
+    if check_mode:
+        facts["decisions"] = {situation.decision.service: situation.decision.to_dict() for situation in picture.situations}
+    return Outcome(changes if check_mode else (), facts)
+
+
+def _what(made: ServicePlan) -> dict[str, list[str]]:
+    what = {"starts": sorted(slot.id for slot in made.starts), "stops": sorted(instance.id for instance in made.stops)}
+    return {name: ids for name, ids in what.items() if ids} or {"balances": sorted(made.pools)}
+
+
+def _lines(made: ServicePlan) -> Iterator[str]:
+    if made.steps:
+        what = "; ".join(f"{verb} {', '.join(ids)}" for verb, ids in _what(made).items())
+        yield f"{made.service}: {made.current if made.current is not None else 0} -> {made.desired}: {made.reason}; {what}"
+    for note in made.notes:
+        yield f"{made.service}: {note}"

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Reads the metrics of all policies: one query per ready-made kind and window for all services, free queries one each."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Iterable, Mapping
+
+from .._clients.haproxy_stats import HaproxyStats
+from .._clients.json_http import read as read_json
+from .._clients.prometheus import Prometheus, Sample
+from .._domain.documents import Record
+from .._domain.errors import AutoscaleError
+from .._domain.observation import Reading
+from .._domain.policy import Metric
+from .._domain.pool import section_name
+
+_PARALLEL = 8
+
+# The contract: every series carries the labels service, instance_id and host; see the role prometheus.
+# HAProxy's averages are over its last 1024 requests and stand still without traffic, which then counts as 0 seconds.
+_RATE = 'rate(haproxy_backend_http_requests_total{service!=""}[%(window)ds])'
+_WAITED = (
+    '(haproxy_backend_queue_time_average_seconds{service!=""} + haproxy_backend_connect_time_average_seconds{service!=""}'
+    ' + haproxy_backend_response_time_average_seconds{service!=""})'
+)
+QUERIES = {
+    "requests": f"sum by (service) ({_RATE})",
+    "response_time": (
+        f"sum by (service) ({_WAITED} * ignoring (__name__) {_RATE}) / (sum by (service) ({_RATE}) > 0) or sum by (service) ({_RATE})"
+    ),
+    "cpu": (
+        'sum by (service, instance_id) (rate(process_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
+        ' or sum by (service, instance_id) (rate(namedprocess_namegroup_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
+    ),
+}
+_EXPORTERS = {
+    "requests": "HAProxy's built-in exporter",
+    "response_time": "HAProxy's built-in exporter",
+    "cpu": "the instances' own /metrics or prometheus-process-exporter",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Where metrics come from.
+
+    Args:
+        prometheus: None when there is none.
+        haproxy: the statistics of each balancer.
+        window_seconds: over which rates are taken where a metric does not say.
+    """
+
+    prometheus: Prometheus | None = None
+    haproxy: tuple[HaproxyStats, ...] = ()
+    window_seconds: float = 60.0
+
+
+def read_metrics(records: Mapping[str, Record], sources: Sources, now: float) -> dict[str, tuple[Reading, ...]]:
+    """One reading per metric of each policy, in the policy's order; a failing source gives readings with an error."""
+    wanted = {(name, metric) for name, record in records.items() for metric in record.service.scale.metrics}
+    shared = {_shared(metric, sources) for _name, metric in wanted}
+    own = [metric for _name, metric in wanted if metric.type in ("prometheus", "json")]
+    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+        by_kind = dict(zip(shared, pool.map(lambda key: _read_kind(key, records, sources, now), shared)))
+        by_metric = dict(zip(own, pool.map(lambda metric: _read_own(metric, sources, now), own)))
+    return {
+        name: tuple(
+            by_metric[metric] if metric in by_metric else by_kind[_shared(metric, sources)](name) for metric in record.service.scale.metrics
+        )
+        for name, record in records.items()
+    }
+
+
+def _shared(metric: Metric, sources: Sources) -> tuple[str, str, float]:
+    return metric.type, metric.source, metric.window_seconds or sources.window_seconds
+
+
+class _Answers:
+    """The answer to one query, taken apart by service; or the error that all of them share."""
+
+    def __init__(self, readings: Mapping[str, Reading], otherwise: str) -> None:
+        self._readings = readings
+        self._otherwise = otherwise
+
+    def __call__(self, service: str) -> Reading:
+        return self._readings.get(service) or Reading(error=self._otherwise % {"service": service})
+
+
+def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sources: Sources, now: float) -> _Answers:
+    kind, source, window = key
+    if kind not in QUERIES:
+        return _Answers({}, "not a ready-made kind")
+    try:
+        if source == "haproxy":
+            return _Answers(*_from_haproxy(kind, sorted(records), sources.haproxy))
+        samples = _prometheus(sources).query(QUERIES[kind] % {"window": max(1, math.ceil(window))})
+    except AutoscaleError as error:
+        return _Answers({}, error.message.replace("%", "%%"))
+    missing = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s: is {_EXPORTERS[kind]} scraped?"
+    return _Answers(_by_service(kind, samples, now), missing)
+
+
+def _by_service(kind: str, samples: Iterable[Sample], now: float) -> dict[str, Reading]:
+    by_instance: dict[str, dict[str, float]] = {}
+    readings = {}
+    for sample in samples:
+        service = sample.labels.get("service", "")
+        if kind == "cpu":
+            by_instance.setdefault(service, {})[sample.labels.get("instance_id", "")] = sample.value
+            readings[service] = Reading(values=by_instance[service], age_seconds=_age(sample, now))
+        else:
+            readings[service] = Reading(value=sample.value, age_seconds=_age(sample, now))
+    return readings
+
+
+def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats, ...]) -> tuple[dict[str, Reading], str]:
+    if not balancers:
+        return {}, "no HAProxy statistics are configured: set autoscale_haproxy_stats_urls"
+    proxies = {section_name(service): service for service in services}
+    rates: dict[str, float] = {}
+    waited: dict[str, float] = {}
+    for balancer in balancers:
+        for row in balancer.read(tuple(proxies)):
+            if row.server == "BACKEND":
+                service = proxies[row.proxy]
+                rates[service] = rates.get(service, 0.0) + (row.rate or 0)
+                milliseconds = (row.qtime or 0) + (row.ctime or 0) + (row.rtime or 0)
+                waited[service] = waited.get(service, 0.0) + (row.rate or 0) * milliseconds / 1000
+    if kind == "requests":
+        readings = {service: Reading(value=rate, age_seconds=0.0) for service, rate in rates.items()}
+    else:
+        readings = {service: Reading(value=waited[service] / rate if rate else 0.0, age_seconds=0.0) for service, rate in rates.items()}
+    return readings, "HAProxy's statistics have no backend of service %(service)s"
+
+
+def _read_own(metric: Metric, sources: Sources, now: float) -> Reading:
+    """A free query, or a JSON endpoint."""
+    try:
+        if metric.type == "json":
+            return Reading(value=read_json(metric.url or "", metric.expression or ""), age_seconds=0.0)
+        samples = _prometheus(sources).query(metric.query or "")
+    except AutoscaleError as error:
+        return Reading(error=error.message)
+    if not samples:
+        return Reading(error=f"Prometheus at {_prometheus(sources).url} answers the query {metric.query!r} with nothing")
+    # As the HPA does with an external metric: the value is the sum of all series.
+    return Reading(value=sum(sample.value for sample in samples), age_seconds=max(_age(sample, now) for sample in samples))
+
+
+def _prometheus(sources: Sources) -> Prometheus:
+    if sources.prometheus is None:
+        raise AutoscaleError("no Prometheus is configured: set autoscale_prometheus_url")
+    return sources.prometheus
+
+
+def _age(sample: Sample, now: float) -> float:
+    return max(0.0, round(now - sample.timestamp, 3))

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Reads everything that decisions rest on, once: the catalog, and each kind of metric for all services together."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, Iterable, Mapping
+
+from .._clients.consul import Consul
+from .._domain import observation as seen
+from .._domain.documents import Record
+from .._domain.observation import Instance, Observation, Reading
+from .._domain.placement import Host
+from .registration import OUR_REASON
+
+MARK = "autoscale-service"
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+    """What Consul shows.
+
+    Args:
+        instances: by service.
+        critical_since: by service: when each critical or silent instance was first seen so.
+        alive: the nodes whose agent answers.
+        addresses: of the nodes.
+        ports: taken ports by node, of any registered service.
+    """
+
+    instances: Mapping[str, tuple[Instance, ...]]
+    critical_since: Mapping[str, Mapping[str, float]]
+    alive: frozenset[str]
+    addresses: Mapping[str, str]
+    ports: Mapping[str, frozenset[int]]
+
+
+def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[str, str], now: float) -> Catalog:
+    """Read the catalog in a number of calls that grows with the hosts, not with the services.
+
+    Args:
+        nodes: the inventory's host name by Consul node; what lies on other nodes is read too, but has no host.
+    """
+    addresses = {node["Node"]: node["Address"] for node in consul.catalog_nodes()}
+    checks: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for check in consul.health_state():
+        checks.setdefault((check["Node"], check.get("ServiceID") or ""), []).append(check)
+    alive = frozenset(
+        node for node in addresses if all(check["Status"] != "critical" for check in checks.get((node, ""), ()) if check["CheckID"] == "serfHealth")
+    )
+    instances: dict[str, list[Instance]] = {}
+    since: dict[str, dict[str, float]] = {}
+    ports: dict[str, frozenset[int]] = {}
+    for node in sorted(addresses.keys() & ({node for node, service in checks if service} | nodes.keys())):
+        registered = consul.node_services(node)
+        ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
+        for entry in registered:
+            name = (entry.get("Meta") or {}).get(MARK)
+            record = records.get(name) if name == entry["Service"] else None
+            if record is None:
+                continue
+            instance = _instance(entry, node, nodes.get(node), record, checks, node in alive, now, since.setdefault(name, {}))
+            instances.setdefault(name, []).append(instance)
+    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports)
+
+
+def _instance(
+    entry: Mapping[str, Any],
+    node: str,
+    host: str | None,
+    record: Record,
+    checks: Mapping[tuple[str, str], list[dict[str, Any]]],
+    node_alive: bool,
+    now: float,
+    since: dict[str, float],
+) -> Instance:
+    instance_id = str(entry["ID"])
+    meta = entry.get("Meta") or {}
+    own = checks.get((node, instance_id), [])
+    maintenance = [check for check in own if str(check["CheckID"]).startswith("_service_maintenance")]
+    parked = maintenance + [check for check in checks.get((node, ""), []) if check["CheckID"] == "_node_maintenance"]
+    critical = not node_alive or any(check["Status"] == "critical" for check in own)
+    if maintenance and str(maintenance[0].get("Notes", "")).startswith(OUR_REASON):
+        state = seen.DRAINING
+    elif parked:
+        state = seen.PARKED
+    elif not critical:
+        state = seen.READY
+    else:
+        first = since[instance_id] = min(record.critical_since.get(instance_id, now), now)
+        state = _failing(instance_id, now - first, record, node_alive)
+    return Instance(
+        id=instance_id,
+        node=node,
+        host=host,
+        address=str(entry.get("Address") or ""),
+        port=int(entry.get("Port") or 0),
+        version=str(meta.get("autoscale-version", "")),
+        digest=str(meta.get("autoscale-digest", "")),
+        state=state,
+    )
+
+
+def _failing(instance_id: str, seconds: float, record: Record, node_alive: bool) -> str:
+    """The state of an instance that has been critical, or whose agent has been silent, for so long."""
+    if node_alive and any(slot.id == instance_id for slot in record.pending):
+        # Started by a run that was killed before it could see it healthy.
+        return seen.STARTING if seconds < record.service.deploy.healthy_deadline else seen.UNHEALTHY
+    if seconds < record.service.check.grace:
+        return seen.SUSPECT
+    return seen.UNHEALTHY if node_alive else seen.LOST
+
+
+def observations(
+    records: Mapping[str, Record], catalog: Catalog, readings: Callable[[Mapping[str, Record]], Mapping[str, tuple[Reading, ...]]]
+) -> dict[str, Observation]:
+    """One observation per service.
+
+    Args:
+        readings: reads the metrics of all policies; see metrics.read_metrics.
+    """
+    read = readings(records)
+    return {
+        name: Observation(
+            current_replicas=record.scale,
+            states={instance.id: instance.state for instance in catalog.instances.get(name, ())},
+            readings=read.get(name, ()),
+            history=record.history,
+            override=record.override,
+            request=record.service.run.resources.cpu,
+        )
+        for name, record in records.items()
+    }
+
+
+def known_hosts(hosts: Iterable[Mapping[str, Any]], catalog: Catalog) -> dict[str, Host]:
+    """The inventory's hosts, with the address that their Consul node has unless the inventory names one."""
+    return {
+        host["name"]: Host(
+            name=host["name"],
+            node=host["node"],
+            address=host["address"] or catalog.addresses.get(host["node"], ""),
+            alive=host["node"] in catalog.alive,
+            cordoned=host["cordoned"],
+        )
+        for host in hosts
+    }

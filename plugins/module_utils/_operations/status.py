@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""The fleet as a table that people read."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Iterable
+
+from .._clients.consul import Consul
+from .._domain import observation as seen
+from .._domain.documents import Record, Signing
+from .._domain.observation import Instance
+from .observe import read_catalog
+from .outcome import Outcome
+from .records import read_records, select
+from .._domain.service import Service
+
+_HEADINGS = ("SERVICE", "VERSION", "DESIRED", "READY", "DRAINING", "OTHER", "LAST DECISION")
+
+
+def status(consul: Consul, signing: Signing, services: Iterable[str], described: Iterable[Service], nodes: dict[str, str]) -> Outcome:
+    """Read what is recorded and what Consul shows.
+
+    Args:
+        described: descriptions at hand; where one differs from the release, the drift is told.
+        nodes: the inventory's host name by Consul node.
+    """
+    now = time.time()
+    records = select(read_records(consul, signing), services)
+    catalog = read_catalog(consul, records.by_service, nodes, now)
+    at_hand = {service.name: service for service in described}
+    rows = [_row(record, catalog.instances.get(name, ()), at_hand.get(name), now) for name, record in records.by_service.items()]
+    lines = _table([_HEADINGS] + [_cells(row) for row in rows])
+    lines += [f"{name}: {problem}" for name, problem in records.problems.items()]
+    return Outcome(facts={"services": rows, "table": lines, "problems": records.problems})
+
+
+def _row(record: Record, instances: tuple[Instance, ...], at_hand: Service | None, now: float) -> dict[str, Any]:
+    service, last = record.service, record.last_decision
+    states = [instance.state for instance in instances]
+    override = record.override
+    return {
+        "service": service.name,
+        "version": service.version,
+        "desired": record.scale,
+        "ready": states.count(seen.READY),
+        "draining": states.count(seen.DRAINING),
+        "other": {state: states.count(state) for state in sorted(set(states) - {seen.READY, seen.DRAINING})},
+        "outdated": sum(1 for instance in instances if instance.digest != service.digest),
+        "last_decision": last,
+        "age_seconds": round(now - last["time"]) if last else None,
+        "outlook": record.outlook,
+        "override": None if override is None or not override.in_force(now) else vars(override),
+        "removing": record.removing,
+        "locked_by": dict(record.lock) if record.lock else None,
+        "drift": at_hand is not None and at_hand != service,
+        "instances": [vars(instance) for instance in instances],
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    others = [f"{count} {state}" for state, count in row["other"].items()] + ([f"{row['outdated']} outdated"] if row["outdated"] else [])
+    last = row["last_decision"]
+    notes = [f"{row['age_seconds']} s ago: {last['reason']}" if last else "none yet"]
+    if (row["outlook"] or "").startswith("held") and not (last and last["kind"] == "held"):
+        notes.append("held")
+    if row["override"]:
+        notes.append(f"override until {time.strftime('%H:%M:%S', time.localtime(row['override']['expires']))}")
+    if row["removing"]:
+        notes.append("being removed")
+    if row["locked_by"]:
+        notes.append(f"locked by {row['locked_by'].get('holder')} since {row['locked_by'].get('since')}")
+    if row["drift"]:
+        notes.append("the description at hand differs from the release")
+    desired = "-" if row["desired"] is None else str(row["desired"])
+    return row["service"], row["version"], desired, str(row["ready"]), str(row["draining"]), ", ".join(others) or "-", "; ".join(notes)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

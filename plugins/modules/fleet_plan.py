@@ -1,0 +1,202 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fleet_plan
+short_description: Observe the fleet, decide how many replicas each service should have, and plan the steps
+version_added: 0.1.0
+author:
+  - microservices.autoscale authors (@microservices-autoscale)
+description:
+  - Reads the releases and their history from Consul KV, the instances from the catalog and the metrics from their source, decides,
+    and returns the ordered steps that take the fleet from what is to what is desired. All in one process on the controller.
+  - Changes no host. Without O(session) it takes no lock and writes bookkeeping only, see O(record).
+  - With O(session) it plans again for the services in O(locked), and commits the decision (scale, history, reserved places)
+    before it is carried out, so that a run which is killed leaves what the next run finishes.
+options:
+  services:
+    description: Names of the services to look at. All that are deployed by default.
+    type: list
+    elements: str
+    default: []
+  balancers:
+    description: The inventory group of the hosts that balance.
+    type: str
+    default: autoscale_balancers
+  rollout:
+    description: Replace instances that run another release, one by one.
+    type: bool
+    default: false
+  explicit:
+    description: A person asked for this run. An empty answer from Consul is then believed, and a removal goes on.
+    type: bool
+    default: false
+  removing:
+    description: Plan as if the services were marked as being removed.
+    type: bool
+    default: false
+  scale_by:
+    description:
+      - Change the count of the services by so many, whatever the metrics say. It has to stay inside the policy's bounds.
+      - When it is committed, it becomes an override that the next runs respect for O(override_seconds).
+    type: int
+    default: 0
+  override_seconds:
+    description: How long a change by O(scale_by) holds.
+    type: float
+    default: 3600
+  max_removals:
+    description: How many instances may leave the fleet in one run.
+    type: int
+    default: 10
+  session:
+    description: The session that holds the locks of the services in O(locked). Commits the decision.
+    type: str
+  locked:
+    description: The services whose locks are held by O(session).
+    type: list
+    elements: str
+    default: []
+  record:
+    description: Whether recommendations are written to the history in Consul KV, and decisions to O(decision_log). Never in check mode.
+    type: bool
+    default: true
+  decision_log:
+    description: File on the controller to which each new decision is appended as one JSON line.
+    type: path
+extends_documentation_fragment:
+  - microservices.autoscale.consul
+  - microservices.autoscale.metrics
+  - microservices.autoscale.signing
+  - microservices.autoscale.inventory
+  - microservices.autoscale.descriptions
+  - microservices.autoscale.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Reports a change when there are steps, which another task would carry out.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: microservices.autoscale.scaling_decision
+  - module: microservices.autoscale.scaling_record
+"""
+
+EXAMPLES = r"""
+- name: What would reconcile do
+  microservices.autoscale.fleet_plan:
+    consul_url: http://127.0.0.1:8500
+    prometheus_url: http://127.0.0.1:9090
+    hosts: "{{ groups['all'] | microservices.autoscale.fleet_hosts(hostvars, ansible_play_hosts_all) }}"
+    groups: "{{ groups }}"
+  check_mode: true
+  diff: true
+  register: planned
+
+- name: Show it
+  ansible.builtin.debug:
+    var: planned.summary
+"""
+
+RETURN = r"""
+plan:
+  description: The steps by phase and host, the hosts that they touch, and how many rounds are needed.
+  type: dict
+  returned: success
+  contains:
+    rounds:
+      description: How many times a plan has to be made and carried out; 0 when there is nothing to do.
+      type: int
+    hosts:
+      description: The hosts with a step.
+      type: list
+      elements: str
+    services:
+      description: The services with a step.
+      type: list
+      elements: str
+    steps:
+      description: Items by phase (start, balance, maintain, drain, stop, forget) and host.
+      type: dict
+    pools:
+      description: By service and balancer, what is in rotation when the steps are done.
+      type: dict
+summary:
+  description: One line per service with a change or a note.
+  type: list
+  elements: str
+  returned: success
+  sample: ["shop: 2 -> 4: requests 61 against a target of 20 asks for 4; starts shop-app1-20001, shop-app2-20001"]
+problems:
+  description: What is wrong and needs somebody's attention. The steps are carried out all the same.
+  type: list
+  elements: str
+  returned: success
+decisions:
+  description: All decisions by service, when the task runs with -v or in check mode.
+  type: dict
+  returned: when verbose or in check mode
+"""
+
+from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, METRICS, SIGNING, ArgumentSpec
+from ..module_utils._module.clients import consul_from
+from ..module_utils._module.controller import described_from, holder, signing_from, sources_from
+from ..module_utils._module.run import run
+from ..module_utils._operations import fleet
+
+SPEC = (
+    CONSUL
+    + METRICS
+    + SIGNING
+    + INVENTORY
+    + DESCRIPTIONS
+    + ArgumentSpec(
+        {
+            "services": {"type": "list", "elements": "str", "default": []},
+            "balancers": {"type": "str", "default": "autoscale_balancers"},
+            "rollout": {"type": "bool", "default": False},
+            "explicit": {"type": "bool", "default": False},
+            "removing": {"type": "bool", "default": False},
+            "scale_by": {"type": "int", "default": 0},
+            "override_seconds": {"type": "float", "default": 3600.0},
+            "max_removals": {"type": "int", "default": 10},
+            "session": {"type": "str"},
+            "locked": {"type": "list", "elements": "str", "default": []},
+            "record": {"type": "bool", "default": True},
+            "decision_log": {"type": "path"},
+        }
+    )
+)
+
+
+def operation(params, check_mode):
+    request = fleet.Request(
+        hosts=tuple(params["hosts"]),
+        groups=params["groups"],
+        described=described_from(params),
+        **{name: params[name] for name in ("balancers", "rollout", "explicit", "removing", "scale_by", "override_seconds", "max_removals")},
+        services=tuple(params["services"]),
+    )
+    arguments = (consul_from(params), sources_from(params), signing_from(params), request)
+    if params["session"] and not check_mode:
+        picture = fleet.commit(
+            *arguments, session=params["session"], locked=params["locked"], holder=holder(), log=params["decision_log"]
+        )
+        return fleet.outcome(picture, check_mode)
+    picture = fleet.look(*arguments)
+    if params["record"] and not check_mode:
+        fleet.keep_books(arguments[0], arguments[2], picture, log=params["decision_log"])
+    return fleet.outcome(picture, check_mode)
+
+
+def main():
+    run(SPEC, operation)
+
+
+if __name__ == "__main__":
+    main()
