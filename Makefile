@@ -76,11 +76,11 @@ faults: setup ## Full loops with faults in them, some minutes long
 bench: setup ## Measure, side by side with the alternative
 	@set -e; for each in tests/bench/bench_*.py; do $(TEST) $$each; done
 
-.PHONY: changelog release-build
+.PHONY: changelog artifact
 changelog: setup ## Write CHANGELOG.md for the version in galaxy.yml from the fragments
 	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog release --reload-plugins --update-existing
 
-release-build: setup ## Build the artifact into build/
+artifact: setup ## Build the artifact into build/
 	$(BIN)/ansible-galaxy collection build --force --output-path build/artifact .
 
 .PHONY: requirements

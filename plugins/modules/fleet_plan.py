@@ -184,9 +184,7 @@ def operation(params, check_mode):
     )
     arguments = (consul_from(params), sources_from(params), signing_from(params), request)
     if params["session"] and not check_mode:
-        picture = fleet.commit(
-            *arguments, session=params["session"], locked=params["locked"], holder=holder(), log=params["decision_log"]
-        )
+        picture = fleet.commit(*arguments, session=params["session"], locked=params["locked"], holder=holder(), log=params["decision_log"])
         return fleet.outcome(picture, check_mode)
     picture = fleet.look(*arguments)
     if params["record"] and not check_mode:

@@ -72,9 +72,7 @@ SPEC = (
 
 def operation(params, check_mode):
     if not check_mode:
-        record(
-            consul_from(params), signing_from(params), session=params["session"], pools=params["pools"], services=params["services"]
-        )
+        record(consul_from(params), signing_from(params), session=params["session"], pools=params["pools"], services=params["services"])
     return Outcome()
 
 

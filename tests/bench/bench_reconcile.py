@@ -104,7 +104,8 @@ def put_in_catalog(url: str, node: dict[str, Any], item: dict[str, Any] | None =
     body: dict[str, Any] = {"Node": node["node"], "Address": node["address"]}
     if item is not None:
         body["Check"] = {"Node": node["node"], "CheckID": f"service:{item['id']}", "Status": "passing", "ServiceID": item["id"]}
-        body["Service"] = {"ID": item["id"], "Service": item["service"], "Address": node["address"], "Port": item["port"], "Meta": item["meta"]}
+        service = {"ID": item["id"], "Service": item["service"], "Address": node["address"], "Port": item["port"]}
+        body["Service"] = {**service, "Meta": item["meta"]}
     request = urllib.request.Request(f"{url}/v1/catalog/register", json.dumps(body).encode(), method="PUT")
     urllib.request.urlopen(request, timeout=10).close()
 
@@ -172,7 +173,8 @@ def measure(size: int, net: str, folder: Path) -> float:
             Prometheus(f"{net}.1", folder / "prometheus", lab=str(folder), config=config) as prometheus,
         ):
             client = PrometheusClient(prometheus.url)
-            wait_until(lambda: len(client.query("rate(haproxy_backend_http_requests_total[10s]) > 70")) == size, "the metrics to arrive", 60)
+            arrived = "rate(haproxy_backend_http_requests_total[10s]) > 70"
+            wait_until(lambda: len(client.query(arrived)) == size, "the metrics to arrive", 60)
             fill(consul, prometheus, size, net)
             where = str(inventory(folder, net, consul, prometheus))
             environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CLONE / "build" / "workspace"), "ANSIBLE_FORKS": "10"}

@@ -12,7 +12,7 @@ import pytest
 import web
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients import json_http
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_stats import HaproxyStats, NotStatistics
-from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http import HttpError, Unreachable
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import HttpError, Unreachable
 from processes import http_get, wait_until
 
 

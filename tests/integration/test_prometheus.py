@@ -12,7 +12,7 @@ import time
 
 import pytest
 import web
-from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http import HttpError, Unreachable
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import HttpError, Unreachable
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.prometheus import BadQuery, Prometheus, Sample
 from processes import wait_until
 

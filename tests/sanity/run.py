@@ -15,17 +15,18 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parents[2]
 
-# ansible-test gets pip from a file server of its own. Python brings one along; everything else comes from the package index.
+# ansible-test gets pip from a file server of its own, for environments that have none. This stands in for what it downloads, and uses
+# the pip beside it, as ensurepip is missing from Debian's Python. Everything else comes from the package index.
 GET_PIP = """\
 import subprocess, sys
-subprocess.check_call([sys.executable, "-m", "ensurepip"])
 arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
-sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+sys.exit(subprocess.call([sys.executable, {pip!r}, "install", *arguments]))
 """
 # The releases of ansible-test differ in the version of pip that they ask for.
 PIP_VERSIONS = ("24_2", "25_2")
@@ -51,7 +52,7 @@ def environment(home: Path) -> dict[str, str]:
     cache = home / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     for version in PIP_VERSIONS:
-        (cache / f"get_pip_{version}.py").write_text(GET_PIP)
+        (cache / f"get_pip_{version}.py").write_text(GET_PIP.format(pip=sysconfig.get_path("purelib") + "/pip"))
     # With another home pip would not find the user's settings.
     settings = next((path for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf") if path.exists()), None)
     pip = {"PIP_CONFIG_FILE": str(settings)} if settings and "PIP_CONFIG_FILE" not in os.environ else {}

@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any, Mapping
 
 from .._domain.errors import AutoscaleError
-from .http import HttpClient, path_of
+from .http_client import HttpClient, path_of
 
 # Consul refuses larger values with 413, and may close the socket in the middle of the upload.
 MAX_VALUE_BYTES = 512 * 1024

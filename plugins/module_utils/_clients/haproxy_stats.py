@@ -13,7 +13,7 @@ from typing import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from .._domain.errors import AutoscaleError
-from .http import HttpClient
+from .http_client import HttpClient
 
 _FIRST_COLUMNS = "# pxname,svname,"
 

@@ -13,7 +13,7 @@ from typing import Any, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from .._domain.errors import AutoscaleError
-from .http import HttpClient
+from .http_client import HttpClient
 
 try:
     import jmespath

@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any, Mapping
 
 from .._domain.errors import AutoscaleError
-from .http import HttpClient, path_of
+from .http_client import HttpClient, path_of
 
 # Longer ones go in a POST body: proxies and servers limit the length of a URL, often to 2 or 4 KiB.
 _LONGEST_IN_URL = 1500

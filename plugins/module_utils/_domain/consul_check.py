@@ -42,7 +42,7 @@ class Check:
         """For people: header values may be credentials and are masked."""
         shown = dict(self.fields)
         if "Header" in shown:
-            shown["Header"] = {name: "***" for name in shown["Header"]}
+            shown["Header"] = dict.fromkeys(shown["Header"], "***")
         return shown
 
 

@@ -33,8 +33,9 @@ class Decision:
     """What is desired and why.
 
     Args:
-        kind: initial, scale_up, scale_down, steady, limited or held: one word for machines.
-        recommendation: what the metrics ask for before any limit; None when they have no say. It goes into the history.
+        kind: initial, kept, scale_up, scale_down, steady, limited or held: one word for machines.
+        recommendation: what the metrics ask for before any limit, the current count where they cannot say; None when they are not
+            asked. It goes into the history.
         reason: one line for people.
         conditions: AbleToScale, ScalingActive and ScalingLimited with the HPA's reasons.
     """
@@ -68,20 +69,33 @@ def decide(service: str, policy: Policy, observed: Observation, now: float) -> D
     if current is None:
         return Decision(service, None, low, "initial", f"first deploy: starts with the minimum of {low}")
     future = [time for time, _value in observed.history.recommendations + observed.history.events if time > now + CLOCK_SKEW_SECONDS]
-    if future:
-        error = f"the history has a time {max(future) - now:.0f} s in the future: compare the clocks of the controllers"
-        return _held(service, current, (error,), ())
+    errors = (f"the history has a time {max(future) - now:.0f} s in the future: compare the clocks of the controllers",) if future else ()
+    # Bounds need neither metrics nor history.
     if not low <= current <= high:
         desired = min(max(current, low), high)
         rule = "min_replicas" if desired > current else "max_replicas"
         return Decision(
-            service, current, desired, "scale_up" if desired > current else "scale_down",
-            f"{rule} is {desired}" + _by_hand(bound_limits), limits=bound_limits + (Limit(rule, current, desired),),
+            service,
+            current,
+            desired,
+            "scale_up" if desired > current else "scale_down",
+            f"{rule} is {desired}" + _by_hand(bound_limits),
+            limits=bound_limits + (Limit(rule, current, desired),),
             conditions=(("AbleToScale", True, "SucceededGetScale"),),
+            errors=errors,
         )
+    if errors:
+        return _held(service, current, errors, ())
     if not policy.metrics:
         return Decision(service, current, current, "steady", "no metrics: the count is kept")
     return _by_metrics(service, policy, observed, now, low, high, bound_limits)
+
+
+def keep(service: str, policy: Policy, observed: Observation) -> Decision:
+    """What a deploy goes by: the count as it is, whatever the metrics say, and the minimum the first time."""
+    if observed.current_replicas is None:
+        return decide(service, policy, observed, 0.0)
+    return Decision(service, observed.current_replicas, observed.current_replicas, "kept", "a deploy keeps the count")
 
 
 def _bounds(policy: Policy, observed: Observation, now: float) -> tuple[int, int, tuple[Limit, ...]]:
@@ -102,19 +116,20 @@ def _bounds(policy: Policy, observed: Observation, now: float) -> tuple[int, int
     return low, high, tuple(limits)
 
 
-def _by_metrics(service: str, policy: Policy, observed: Observation, now: float, low: int, high: int, limits: tuple[Limit, ...]) -> Decision:
+def _by_metrics(
+    service: str, policy: Policy, observed: Observation, now: float, low: int, high: int, limits: tuple[Limit, ...]
+) -> Decision:
     current = observed.current_replicas or 0
     behavior = policy.behavior
     tolerances = (behavior.scale_up.tolerance, behavior.scale_down.tolerance)
-    proposals = tuple(
-        propose(metric, reading, observed, current, tolerances) for metric, reading in zip(policy.metrics, observed.readings)
-    )
+    proposals = tuple(propose(metric, reading, observed, current, tolerances) for metric, reading in zip(policy.metrics, observed.readings))
     errors = tuple(f"{proposal.metric}: {proposal.error}" for proposal in proposals if proposal.error is not None)
     valid = [proposal for proposal in proposals if proposal.replicas is not None]
     winner = max(valid, key=lambda proposal: proposal.replicas or 0, default=None)
     # With some metrics missing the rest may only keep or raise the count.
     if winner is None or winner.replicas is None or (errors and winner.replicas < current):
-        return _held(service, current, errors, proposals)
+        # Not knowing is an opinion for the windows, too: an older, lower one must not go on being in force meanwhile.
+        return _held(service, current, errors, proposals, recommendation=current)
     recommendation = winner.replicas
     steps = list(limits)
 
@@ -128,11 +143,20 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
 
     changed = desired - current
     return Decision(
-        service, current, desired,
+        service,
+        current,
+        desired,
         kind="scale_up" if changed > 0 else "scale_down" if changed < 0 else "limited" if recommendation != current else "steady",
-        reason=_reason(winner, recommendation, current, desired, steps[len(limits):]) + (f"; {'; '.join(errors)}" if errors else ""),
-        recommendation=recommendation, proposals=proposals, limits=tuple(steps), errors=errors,
-        conditions=(("AbleToScale", True, able), ("ScalingActive", True, "ValidMetricFound"), ("ScalingLimited", limited != "DesiredWithinRange", limited)),
+        reason=_reason(winner, recommendation, current, desired, steps[len(limits) :]) + (f"; {'; '.join(errors)}" if errors else ""),
+        recommendation=recommendation,
+        proposals=proposals,
+        limits=tuple(steps),
+        errors=errors,
+        conditions=(
+            ("AbleToScale", True, able),
+            ("ScalingActive", True, "ValidMetricFound"),
+            ("ScalingLimited", limited != "DesiredWithinRange", limited),
+        ),
     )
 
 
@@ -156,9 +180,18 @@ def _limited(
     return desired, reason
 
 
-def _held(service: str, current: int, errors: tuple[str, ...], proposals: tuple[Proposal, ...]) -> Decision:
+def _held(
+    service: str, current: int, errors: tuple[str, ...], proposals: tuple[Proposal, ...], recommendation: int | None = None
+) -> Decision:
     return Decision(
-        service, current, current, "held", f"held at {current}: {'; '.join(errors)}", proposals=proposals, errors=errors,
+        service,
+        current,
+        current,
+        "held",
+        f"held at {current}: {'; '.join(errors)}",
+        recommendation,
+        proposals,
+        errors=errors,
         conditions=(("AbleToScale", True, "SucceededGetScale"), ("ScalingActive", False, "FailedGetMetric")),
     )
 

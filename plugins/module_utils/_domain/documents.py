@@ -110,7 +110,7 @@ def read_document(document: str, service: str, text: str, signing: Signing) -> d
         return body
     if not signing.key:
         raise AutoscaleError(f"Consul KV {key}: cannot be trusted without autoscale_signing_key; set it, or autoscale_allow_unsigned: true")
-    if signature is None or not hmac.compare_digest(str(signature), _signature(document, body, signing.key)):
+    if signature is None or not hmac.compare_digest(repr(signature).encode(), repr(_signature(document, body, signing.key)).encode()):
         what = "is not signed" if signature is None else "was altered or signed with another key"
         raise AutoscaleError(f"Consul KV {key}: {what}; it is refused. Deploy the service again with the right autoscale_signing_key")
     return body
@@ -141,6 +141,7 @@ def read_record(service: str, documents: Mapping[str, str], indices: Mapping[str
 
     Raises:
         AutoscaleError: as read_document, or the release is no valid description.
+        KeyError, TypeError, ValueError: something is missing in a document or of another type.
     """
     contents = {
         document: read_document(document, service, text, signing)
@@ -154,16 +155,32 @@ def read_record(service: str, documents: Mapping[str, str], indices: Mapping[str
         service=read_service(service, release["description"], f"Consul KV {key_of(service, 'release')}"),
         generation=int(release["generation"]),
         removing=bool(release.get("removing")),
-        scale=contents["scale"]["replicas"] if "scale" in contents else None,
+        scale=int(contents["scale"]["replicas"]) if "scale" in contents else None,
         history=History(_pairs(history.get("recommendations", ())), _pairs(history.get("events", ()))),
-        critical_since=history.get("critical_since", {}),
-        last_decision=history.get("last_decision"),
+        critical_since={name: float(since) for name, since in _mapping(history.get("critical_since")).items()},
+        last_decision=_mapping(history["last_decision"]) if history.get("last_decision") is not None else None,
         outlook=history.get("outlook"),
-        override=Override(override.get("min_replicas"), override.get("max_replicas"), override["expires"]) if override else None,
-        pending=tuple(Slot(slot["id"], slot["host"], slot["port"]) for slot in contents.get("pending", {}).get("slots", ())),
-        pools=contents.get("pools", {}).get("balancers", {}),
+        override=Override(_count(override.get("min_replicas")), _count(override.get("max_replicas")), float(override["expires"]))
+        if override
+        else None,
+        pending=tuple(Slot(str(slot["id"]), str(slot["host"]), int(slot["port"])) for slot in contents.get("pending", {}).get("slots", ())),
+        pools={name: _read_pool(pool) for name, pool in _mapping(contents.get("pools", {}).get("balancers")).items()},
         indices=indices,
     )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no mapping")
+    return value or {}
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _read_pool(pool: Any) -> dict[str, Any]:
+    return {"digest": _mapping(pool).get("digest"), "servers": [str(name) for name in _mapping(pool).get("servers", ())]}
 
 
 def _pairs(entries: Iterable[Any]) -> tuple[tuple[float, int], ...]:

@@ -55,7 +55,9 @@ class Occupancy:
         return here.count(service), len(here)
 
 
-def place(service: Service, count: int, hosts: Iterable[Host], reserved: Iterable[Slot], occupancy: Occupancy) -> tuple[list[Slot], str | None]:
+def place(
+    service: Service, count: int, hosts: Iterable[Host], reserved: Iterable[Slot], occupancy: Occupancy
+) -> tuple[list[Slot], str | None]:
     """Choose places for new instances, each on the least loaded host; places reserved by a run that was killed come first.
 
     Returns:
@@ -85,10 +87,14 @@ def _no_place(service: Service, count: int, candidates: list[Host], usable: list
     what = f"{service.name}: no place for {count} more instance{'s' if count > 1 else ''}"
     if usable:
         ports = f"{service.port_range.first}-{service.port_range.last}"
-        return f"{what}: port_range {ports} is full on {', '.join(host.name for host in usable)}; widen it or add hosts to group {service.hosts}"
+        full = ", ".join(host.name for host in usable)
+        return f"{what}: port_range {ports} is full on {full}; widen it or add hosts to group {service.hosts}"
     if not candidates:
         return f"{what}: the inventory group {service.hosts} has no hosts"
-    reasons = [f"{host.name} is {'outside this run (--limit)' if host.cordoned else 'silent (its Consul agent does not answer)'}" for host in candidates]
+    reasons = [
+        f"{host.name} is {'outside this run (--limit)' if host.cordoned else 'silent (its Consul agent does not answer)'}"
+        for host in candidates
+    ]
     if len(reasons) > _NAMED:
         reasons[_NAMED:] = [f"{len(reasons) - _NAMED} more"]
     return f"{what}: {', '.join(reasons)}; bring a host of group {service.hosts} back or add one"

@@ -15,6 +15,7 @@ from .decision import Decision
 from .documents import Record, Slot
 from .observation import Instance
 from .placement import Host, Occupancy, leaving, place
+from .pool import section_name
 from .service import Service, digest_of
 
 # Carried out in this order: everything that adds before anything that takes away.
@@ -56,6 +57,7 @@ class ServicePlan:
 
     Args:
         rounds: how many times a plan has to be made and carried out until the service is as described.
+        reach: the hosts that this and the further rounds may touch.
         pools: per balancer what is confirmed when the steps are done.
         notes: what a person should know; problems: what is wrong and must end the run with an error.
     """
@@ -67,6 +69,7 @@ class ServicePlan:
     starts: list[Slot] = dataclasses.field(default_factory=list)
     stops: list[Instance] = dataclasses.field(default_factory=list)
     rounds: int = 0
+    reach: set[str] = dataclasses.field(default_factory=set)
     pools: dict[str, Any] = dataclasses.field(default_factory=dict)
     steps: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
@@ -77,7 +80,7 @@ class ServicePlan:
 
     def drop_steps(self, note: str) -> None:
         """Nothing is done for this service in this run."""
-        self.steps, self.starts, self.stops, self.pools, self.rounds = {}, [], [], {}, 0
+        self.steps, self.starts, self.stops, self.pools, self.rounds, self.reach = {}, [], [], {}, 0, set()
         self.notes.append(note)
 
 
@@ -111,13 +114,11 @@ def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
     return Occupancy(ports, there)
 
 
-def _plan_service(
-    situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool, explicit: bool, budget: int
-) -> ServicePlan:
+def _plan_service(situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool, explicit: bool, budget: int) -> ServicePlan:
     record, decision = situation.record, situation.decision
     service = record.service
     desired = 0 if record.removing else decision.desired
-    made = ServicePlan(service.name, decision.current, desired, decision.reason)
+    made = ServicePlan(service.name, decision.current, desired, "it is being removed" if record.removing else decision.reason)
     made.problems += [f"{service.name}: {error}" for error in decision.errors]
     if record.removing and not explicit:
         made.drop_steps("is being removed: run the playbook remove again to finish")
@@ -134,6 +135,10 @@ def _plan_service(
     _add_steps(made, situation, fleet)
     if made.steps:
         made.rounds = max(made.rounds, 1)
+        made.reach = {host for by_host in made.steps.values() for host in by_host}
+        if made.rounds > 1:
+            made.reach |= {host.name for host in _hosts(service, fleet) if not host.cordoned} | {*_balancers(service, fleet)}
+            made.reach |= {one.host for one in situation.instances if one.host is not None and not fleet.hosts[one.host].cordoned}
         cordoned = [name for name in _balancers(service, fleet) if fleet.hosts[name].cordoned]
         if cordoned:
             made.drop_steps(f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)")
@@ -163,9 +168,20 @@ def _outdated(situation: Situation, fleet: Fleet) -> list[Instance]:
     ]
 
 
+def _obstacle(instance: Instance, fleet: Fleet) -> str | None:
+    """Why nothing can be done about an instance in this run."""
+    host = fleet.hosts.get(instance.host or "")
+    if host is None:
+        return f"is on node {instance.node}, which the inventory does not know"
+    if host.cordoned:
+        return f"stays: its host {host.name} is outside this run (--limit)"
+    return None if host.alive else f"stays: its host {host.name} is silent"
+
+
 def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool) -> None:
     service, record = situation.record.service, situation.record
-    outdated = _outdated(situation, fleet)
+    # One that cannot be stopped now is not worth a surge.
+    outdated = [instance for instance in _outdated(situation, fleet) if _obstacle(instance, fleet) is None]
     surge = service.deploy.max_surge if rollout and outdated and made.desired > 0 else 0
     count = max(0, made.desired + surge - len(_live(situation)))
     registered = {instance.id for instance in situation.instances}
@@ -175,8 +191,8 @@ def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupa
         made.problems.append(problem)
     # A run that was killed may have started an instance that is not needed any more and that Consul does not know.
     for slot in reserved:
-        if slot not in made.starts and slot.host in fleet.hosts and not fleet.hosts[slot.host].cordoned:
-            host = fleet.hosts[slot.host]
+        host = fleet.hosts.get(slot.host)
+        if slot not in made.starts and host is not None and host.alive and not host.cordoned:
             made.add(STOP, slot.host, instance_item(service, slot.id, slot.host, host.address, slot.port))
     if rollout and made.desired > 0:
         made.rounds = len(outdated)
@@ -188,36 +204,51 @@ def _choose_stops(made: ServicePlan, situation: Situation, fleet: Fleet, rollout
     live = _live(situation)
     draining = [instance for instance in situation.instances if instance.state == seen.DRAINING]
     surplus = len(live) + len(made.starts) - made.desired
+    blocked: list[Instance] = []
     if made.desired == 0:
         chosen = live + [instance for instance in situation.instances if instance.state == seen.UNHEALTHY]
     else:
-        pool = outdated if rollout and outdated else live
+        pool = live
+        if rollout and outdated:
+            blocked = [instance for instance in outdated if _obstacle(instance, fleet) is not None]
+            pool = [instance for instance in outdated if instance not in blocked]
         chosen = leaving(pool, max(0, surplus), service.digest)
         if chosen and outdated and not rollout:
             made.notes.append("may not shrink while a rollout is unfinished: run the playbook deploy to finish it")
             chosen = []
         # New before old: what is critical goes when its replacement is there.
-        if len(live) + len(made.starts) >= made.desired:
+        if _is_replaced(made, live):
             chosen = [instance for instance in situation.instances if instance.state == seen.UNHEALTHY] + chosen
     if len(chosen) > budget:
         made.notes.append(f"{len(chosen) - budget} instances wait for the next run: at most {fleet.max_removals} leave the fleet per run")
         chosen = chosen[: max(0, budget)]
-    for instance in draining + chosen:
-        host = fleet.hosts.get(instance.host or "")
-        if host is None:
-            made.problems.append(f"{service.name}: {instance.id} is on node {instance.node}, which the inventory does not know")
-        elif host.cordoned:
-            made.notes.append(f"{instance.id} stays: its host {host.name} is outside this run (--limit)")
-        elif not host.alive:
-            made.notes.append(f"{instance.id} stays: its host {host.name} is silent")
-        else:
+    for instance in draining + chosen + blocked:
+        obstacle = _obstacle(instance, fleet)
+        if obstacle is None:
             made.stops.append(instance)
+        elif instance.host is None or instance.host not in fleet.hosts:
+            made.problems.append(f"{service.name}: {instance.id} {obstacle}")
+        else:
+            made.notes.append(f"{instance.id} {obstacle}")
+
+
+def _is_replaced(made: ServicePlan, live: list[Instance]) -> bool:
+    """Whether enough instances are there, or are being started, to do without the unhealthy and lost ones."""
+    return len(live) + len(made.starts) >= made.desired
 
 
 def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
     service = situation.record.service
     for slot in made.starts:
         made.add(START, slot.host, instance_item(service, slot.id, slot.host, fleet.hosts[slot.host].address, slot.port))
+    stopping = {instance.id for instance in made.stops}
+    for instance in situation.instances:
+        # Registered by a run that was killed: nothing is taken away for it before it is healthy.
+        begun = instance.state == seen.STARTING and instance.digest == service.digest and instance.id not in stopping
+        if begun and _obstacle(instance, fleet) is None:
+            host = instance.host or ""
+            made.add(START, host, instance_item(service, instance.id, host, instance.address, instance.port))
+            made.notes.append(f"{instance.id}: its start is brought to its end")
     for instance in made.stops:
         host = instance.host or ""
         made.add(MAINTAIN, host, {"service": service.name, "id": instance.id})
@@ -226,26 +257,31 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         return
     if not fleet.balancers:
         made.problems.append(f"{service.name}: has a balance block, but the inventory group autoscale_balancers has no hosts")
-    stopping = {instance.id for instance in made.stops}
-    # Somebody else's maintenance takes an instance out of rotation too; a lost host's instances cannot be asked.
+    # Somebody else's maintenance takes an instance out of rotation too. Unhealthy and lost ones leave it when they are
+    # replaced, not before: the balancer checks for itself, and a pool must not run empty because Consul cannot see it.
     serving = [one for one in situation.instances if one.state in (seen.READY, seen.STARTING, seen.SUSPECT)]
+    waiting = () if _is_replaced(made, _live(situation)) else (seen.UNHEALTHY, seen.LOST)
+    # What a balancer was last confirmed to have says nothing about a place that was taken again since.
+    fresh = {slot.id for slot in (*made.starts, *situation.record.pending)}
     for name in fleet.balancers:
         recorded = situation.record.pools.get(name, {})
         known = set(recorded.get("servers", ()))
         there = [one for one in situation.instances if one in serving or one.id in known]
-        before = pool_item(service, fleet.hosts[name], there, made.starts, fleet)
-        after = pool_item(service, fleet.hosts[name], [one for one in serving if one.id not in stopping], made.starts, fleet)
+        # One that is being drained is not put back, not even for a moment.
+        before = pool_item(service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet)
+        left = [one for one in there if one.id not in stopping and (one in serving or one.state in waiting)]
+        after = pool_item(service, fleet.hosts[name], left, made.starts, fleet)
         staying = {server["id"] for server in after["servers"]}
-        going = [server["id"] for server in before["servers"] if server["id"] not in staying]
+        going = [one.id for one in there if one.id not in staying]
         digest = digest_of(after)
         if recorded.get("digest") == digest and not made.starts and not made.stops:
             continue
         made.pools[name] = {"digest": digest, "servers": sorted(staying)}
         removing = situation.record.removing
-        if not removing and (not going or {server["id"] for server in before["servers"]} != known):
+        if not removing and (not going or not {server["id"] for server in before["servers"]} <= known - fresh):
             made.add(BALANCE, name, before)
         for instance_id in going:
-            made.add(DRAIN, name, {"service": service.name, "id": instance_id})
+            made.add(DRAIN, name, {"service": service.name, "backend": section_name(service.name), "server": instance_id})
         if going or removing:
             made.add(FORGET, name, {**after, "state": "absent"} if removing else after)
 

@@ -124,9 +124,10 @@ def read_policy(scale: Reader, *, has_cpu_request: bool) -> Policy:
     max_replicas = fields["max_replicas"].integer(min_replicas, at_least=1)
     if max_replicas < min_replicas:
         fields["max_replicas"].refuse(f"must be at least min_replicas, which is {min_replicas}")
-    metrics = tuple(_read_metric(item, has_cpu_request) for item in fields["metrics"].items())
+    items = fields["metrics"].items()
+    metrics = tuple(_read_metric(item, has_cpu_request) for item in items)
     names: set[str] = set()
-    for item, metric in zip(fields["metrics"].items(), metrics):
+    for item, metric in zip(items, metrics):
         if metric.name in names:
             item.refuse(f"must have a name of its own, {metric.name!r} is taken")
         names.add(metric.name)
@@ -142,6 +143,9 @@ def _read_metric(item: Reader, has_cpu_request: bool) -> Metric:
     item = _long_form(item)
     fields = item.fields("type", "target", "name", "source", "query", "url", "expression", "window_seconds")
     kind = fields["type"].choice(tuple(_TARGETS))
+    if fields["type"].value != kind:
+        # What else is right depends on the type.
+        return Metric(kind, Target(_TARGETS[kind][0], 1.0), name=item.path)
     target_fields = fields["target"].fields("type", "value")
     target = Target(
         type=target_fields["type"].choice(_TARGETS[kind], _TARGETS[kind][0] if len(_TARGETS[kind]) == 1 else None),

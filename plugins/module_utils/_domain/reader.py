@@ -7,14 +7,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Any, Callable, Iterable, Sequence, TypeVar
+from typing import Any, Callable, Sequence, TypeVar
 
 from .errors import AutoscaleError, InvalidDescription
 
 T = TypeVar("T")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -68,10 +69,10 @@ class Reader:
         return {str(key): Reader(item, f"{self.path}.{key}", self._errors) for key, item in value.items()}
 
     def items(self) -> list[Reader]:
-        """The elements of a list."""
-        if self.given and not isinstance(self.value, list):
+        """The elements of a list; a tuple is one too, as a dataclass gives it."""
+        if self.given and not isinstance(self.value, (list, tuple)):
             self.refuse("must be a list")
-        value = self.value if isinstance(self.value, list) else []
+        value = self.value if isinstance(self.value, (list, tuple)) else []
         return [Reader(item, f"{self.path}[{index}]", self._errors) for index, item in enumerate(value)]
 
     def replaced(self, value: Any) -> Reader:
@@ -110,7 +111,7 @@ class Reader:
         value = self.value
         if isinstance(value, bool) or not isinstance(value, int) or value < at_least or (at_most is not None and value > at_most):
             self.refuse(allowed)
-            return at_least
+            return at_least if default is None else default
         return value
 
     def number(self, default: float | None = None, *, above: float | None = None, at_least: float = 0.0) -> float:
@@ -118,12 +119,12 @@ class Reader:
             return default
         allowed = f"must be greater than {above:g}" if above is not None else f"must be at least {at_least:g}"
         value = self.value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value in (float("inf"), float("-inf")):
+        if isinstance(value, bool) or not _is_finite(value):
             self.refuse(f"must be a number, {allowed.removeprefix('must be ')}")
-            return at_least
+            return at_least if default is None else default
         if value <= above if above is not None else value < at_least:
             self.refuse(allowed)
-            return at_least
+            return at_least if default is None else default
         return float(value)
 
     def duration(self, default: float | None = None, *, at_least: float = 0.0, at_most: float | None = None) -> float:
@@ -134,7 +135,7 @@ class Reader:
         limits = f"at least {at_least:g} s" + (f" and at most {at_most:g} s" if at_most is not None else "")
         if seconds is None or seconds < at_least or (at_most is not None and seconds > at_most):
             self.refuse(f"must be a duration such as 30, 10s or 5m, {limits}")
-            return at_least
+            return at_least if default is None else default
         return seconds
 
     def checked(self, check: Callable[[Any], T], default: T) -> T:
@@ -149,16 +150,15 @@ class Reader:
 def parse_duration(value: object) -> float | None:
     """Seconds from a number or text such as 500ms, 10s, 5m, 1h; None when it is neither."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value) if 0 <= value < float("inf") else None
+        return float(value) if _is_finite(value) and value >= 0 else None
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    return float(match.group(1)) * _SECONDS[match.group(2) or "s"] if match else None
+    seconds = float(match.group(1)) * _SECONDS[match.group(2) or "s"] if match else math.inf
+    return seconds if math.isfinite(seconds) else None
 
 
-def one_of_each(readers: Iterable[Reader], key: Callable[[Reader], str]) -> None:
-    """Refuse a list whose elements share a key."""
-    seen: set[str] = set()
-    for reader in readers:
-        name = key(reader)
-        if name in seen:
-            reader.refuse(f"must not repeat {name!r}")
-        seen.add(name)
+def _is_finite(value: object) -> bool:
+    """Whether it is a number that a float can hold."""
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        return False

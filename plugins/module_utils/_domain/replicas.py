@@ -56,7 +56,7 @@ def propose(metric: Metric, reading: Reading, observed: Observation, current: in
     if reading.error is not None:
         return dataclasses.replace(proposal, error=reading.error)
     band = _Band(tolerances)
-    target = _micro(metric.target.value)
+    target = max(1, _micro(metric.target.value))
     numbers = list((reading.values or {}).values()) + ([reading.value] if reading.value is not None else [])
     if not all(math.isfinite(number) and number >= 0 for number in numbers):
         return dataclasses.replace(proposal, error=f"the reading {numbers} is not a finite number of at least 0")
@@ -131,9 +131,9 @@ def _per_instance(
     if usage < goal:
         # Missing data is taken as fully used when going down, as idle when going up.
         full = request * max(100 * _MICRO, target) // (100 * _MICRO) if utilization else target
-        refilled.update({name: full for name in missing})
+        refilled.update(dict.fromkeys(missing, full))
     elif above:
-        refilled.update({name: 0 for name in missing | unready})
+        refilled.update(dict.fromkeys(missing | unready, 0))
     usage_again, goal = measure(refilled)
     flipped = (usage < goal < usage_again) or (usage_again < goal < usage)
     if band.holds(usage_again, goal) or flipped:

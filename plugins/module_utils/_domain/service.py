@@ -14,9 +14,10 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 import shlex
 import string
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from . import names
 from .errors import AutoscaleError
@@ -25,6 +26,8 @@ from .reader import Reader
 
 PROVIDERS = ("supervisor",)
 ALGORITHMS = ("round_robin", "least_conn", "random", "source")
+_PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
+_PORT = re.compile(r"[0-9]{1,5}")
 PLACEHOLDERS = ("address", "port", "path", "version", "instance")
 
 
@@ -176,7 +179,7 @@ def read_service(name: str, description: Any, path: str) -> Service:
 def _read_service(name: str, root: Reader) -> Service:
     root.replaced(name).checked(names.service_name, "")
     fields = root.fields("version", "run", "hosts", "port_range", "check", "balance", "scale", "deploy", "tags")
-    version = fields["version"].checked(names.version, "")
+    version = _read_version(fields["version"])
     run = _read_run(fields["run"])
     return Service(
         name=name,
@@ -192,15 +195,28 @@ def _read_service(name: str, root: Reader) -> Service:
     )
 
 
+def _read_version(version: Reader) -> str:
+    if isinstance(version.value, (int, float)):
+        version.refuse("must be text: write it in quotes")
+        return ""
+    return version.checked(names.version, "")
+
+
 def _read_run(run: Reader) -> Run:
     if not run.given:
         run.refuse("must say how an instance is run")
     fields = run.fields("provider", "command", "artifact", "user", "environment", "pre_start", "resources", "stop_grace")
     artifact_fields = fields["artifact"].fields("url", "checksum")
-    artifact = Artifact(
-        url=artifact_fields["url"].text(pattern=r"(file|https?)://\S+|/\S+", hint="must be a file://, http:// or https:// URL or an absolute path"),
-        checksum=artifact_fields["checksum"].text(pattern=r"sha256:[0-9a-f]{64}", hint="must be sha256: and 64 hexadecimal digits"),
-    ) if fields["artifact"].given else None
+    artifact = (
+        Artifact(
+            url=artifact_fields["url"].text(
+                pattern=r"(file|https?)://\S+|/\S+", hint="must be a file://, http:// or https:// URL or an absolute path"
+            ),
+            checksum=artifact_fields["checksum"].text(pattern=r"sha256:[0-9a-f]{64}", hint="must be sha256: and 64 hexadecimal digits"),
+        )
+        if fields["artifact"].given
+        else None
+    )
     has_path = artifact is not None
     cpu = fields["resources"].fields("cpu")["cpu"]
     return Run(
@@ -222,14 +238,24 @@ def _read_command(command: Reader, has_path: bool) -> str:
         return ""
     try:
         words = shlex.split(text)
-        used = {field for word in words for _literal, field, _spec, _conversion in string.Formatter().parse(word) if field is not None}
+        used = {placeholder for word in words for placeholder in _placeholders(word)}
     except ValueError as error:
         command.refuse(f"must be a command that can be split into words ({error})")
         return ""
+    if text and not words:
+        command.refuse("must be a command")
     allowed = PLACEHOLDERS if has_path else tuple(name for name in PLACEHOLDERS if name != "path")
     if not used <= set(allowed):
-        command.refuse(f"may use the placeholders {', '.join('{%s}' % name for name in allowed)}" + ("" if has_path else "; {path} needs run.artifact"))
+        shown = ", ".join(f"{{{name}}}" for name in allowed)
+        command.refuse(f"may use the placeholders {shown}" + ("" if has_path else "; {path} needs run.artifact"))
     return text
+
+
+def _placeholders(word: str) -> Iterator[str]:
+    """What stands in braces; with a conversion or a format, which are no placeholders of ours, as written."""
+    for _literal, field, spec, conversion in string.Formatter().parse(word):
+        if field is not None:
+            yield field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
 
 
 def _read_variable(name: str, item: Reader) -> Any:
@@ -244,9 +270,9 @@ def _read_variable(name: str, item: Reader) -> Any:
 def _read_port_range(reader: Reader) -> PortRange:
     """20000-20999, or {first, last}."""
     value = reader.value
-    if isinstance(value, str) and value.count("-") == 1 and all(part.isdigit() for part in value.split("-")):
-        first, last = (int(part) for part in value.split("-"))
-        value = {"first": first, "last": last}
+    match = _PORTS.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        value = {"first": int(match.group(1)), "last": int(match.group(2))}
     if not isinstance(value, dict):
         reader.refuse("must be a range of ports such as 20000-20999")
         return PortRange(1, 1)
@@ -263,6 +289,8 @@ def _read_check(check: Reader) -> Check:
     tcp = fields["tcp"].flag(http is None)
     if http is not None and tcp:
         fields["tcp"].refuse("must not be given together with http")
+    if not fields["http"].given and not tcp:
+        fields["tcp"].refuse("must be true where http is not given")
     return Check(
         http=http,
         tcp=tcp,
@@ -289,7 +317,7 @@ def _read_listen(listen: Reader) -> Listen:
         value = {"port": value}
     elif isinstance(value, str):
         address, _colon, port = value.rpartition(":")
-        value = {"address": address.strip("[]") or None, "port": int(port) if port.isdigit() else port}
+        value = {"address": address.strip("[]") or None, "port": int(port) if _PORT.fullmatch(port) else port}
     if not isinstance(value, dict):
         listen.refuse("must be a port or ADDRESS:PORT")
         return Listen(1)

@@ -17,8 +17,16 @@ from .policy import Behavior, ScalingPolicy, ScalingRules
 
 def stabilize(recommendation: int, current: int, history: History, behavior: Behavior, now: float) -> int:
     """Move the current count only as far as every recommendation in the windows agrees to."""
-    up = history.recommended_since(now - behavior.scale_up.stabilization_window_seconds) if behavior.scale_up.stabilization_window_seconds else ()
-    down = history.recommended_since(now - behavior.scale_down.stabilization_window_seconds) if behavior.scale_down.stabilization_window_seconds else ()
+    up = (
+        history.recommended_since(now - behavior.scale_up.stabilization_window_seconds)
+        if behavior.scale_up.stabilization_window_seconds
+        else ()
+    )
+    down = (
+        history.recommended_since(now - behavior.scale_down.stabilization_window_seconds)
+        if behavior.scale_down.stabilization_window_seconds
+        else ()
+    )
     lowest = min((recommendation, *up))
     highest = max((recommendation, *down))
     return min(max(current, lowest), highest)

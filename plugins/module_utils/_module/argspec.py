@@ -22,8 +22,7 @@ class ArgumentSpec:
 
     def __add__(self, other: ArgumentSpec) -> ArgumentSpec:
         constraints = {
-            name: self.constraints.get(name, []) + other.constraints.get(name, [])
-            for name in {**self.constraints, **other.constraints}
+            name: self.constraints.get(name, []) + other.constraints.get(name, []) for name in {**self.constraints, **other.constraints}
         }
         return ArgumentSpec({**self.options, **other.options}, constraints)
 

@@ -18,16 +18,19 @@ from .._domain.errors import AutoscaleError
 def append(path: str | None, decisions: Iterable[tuple[Decision, float]]) -> None:
     """Append decisions with their times (seconds since the epoch); does nothing without a path.
 
-    Whole lines are appended by one write, so that runs at the same time do not mix theirs.
+    Whole lines are appended by one write, so that runs at the same time do not mix theirs. What a crash cut off stays a line
+    of its own.
     """
     lines = [json.dumps({"time": round(now, 3), **decision.to_dict()}, sort_keys=True) + "\n" for decision, now in decisions]
     if path is None or not lines:
         return
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, "".join(lines).encode())
+            size = os.fstat(descriptor).st_size
+            cut_off = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, ("\n" * cut_off + "".join(lines)).encode())
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -12,10 +12,10 @@ import time
 from typing import Any, Iterable, Iterator, Mapping
 
 from .._clients.consul import Consul
-from .._domain.decision import Decision, decide
+from .._domain.decision import Decision, decide, keep
 from .._domain.documents import Record, Signing, Slot, history_content
 from .._domain.errors import AutoscaleError
-from .._domain.observation import Override
+from .._domain.observation import Observation, Override
 from .._domain.plan import PHASES, Fleet, ServicePlan, Situation, plan
 from .._domain.service import Service, require_known_groups
 from . import decision_log
@@ -58,6 +58,11 @@ class Request:
     override_seconds: float = 3600.0
     max_removals: int = 10
 
+    @property
+    def keep_count(self) -> bool:
+        """Deploying and removing are no scaling: they need no metrics."""
+        return self.rollout or self.removing
+
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
@@ -86,9 +91,9 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     }
     nodes = {str(host["node"]): str(host["name"]) for host in request.hosts}
     catalog = read_catalog(consul, by_service, nodes, now)
-    observed = observations(by_service, catalog, lambda wanted: read_metrics(wanted, sources, now))
+    observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now))
     situations = tuple(
-        Situation(record, decide(name, record.service.scale, observed[name], now), catalog.instances.get(name, ()))
+        Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
         for name, record in by_service.items()
     )
     hosts = known_hosts(request.hosts, catalog)
@@ -103,6 +108,11 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     problems = tuple(f"{name}: {problem}" for name, problem in records.problems.items())
     problems += tuple(problem for made in plans for problem in made.problems)
     return Picture(situations, plans, catalog, problems, now)
+
+
+def _decision(record: Record, observed: Observation, request: Request, now: float) -> Decision:
+    name, policy = record.service.name, record.service.scale
+    return keep(name, policy, observed) if request.keep_count else decide(name, policy, observed, now)
 
 
 def _with_described(records: Records, described: Iterable[Service]) -> Records:
@@ -131,7 +141,15 @@ def _with_override(record: Record, request: Request, now: float) -> Record:
 
 
 def commit(
-    consul: Consul, sources: Sources, signing: Signing, request: Request, *, session: str, locked: Iterable[str], holder: str, log: str | None
+    consul: Consul,
+    sources: Sources,
+    signing: Signing,
+    request: Request,
+    *,
+    session: str,
+    locked: Iterable[str],
+    holder: str,
+    log: str | None,
 ) -> Picture:
     """Look again under the locks, and write down what is going to be done before it is done.
 
@@ -201,11 +219,12 @@ def keep_books(consul: Consul, signing: Signing, picture: Picture, *, log: str |
 
 
 def _news(situation: Situation) -> bool:
-    return _outlook(situation.decision) != situation.record.outlook
+    return situation.decision.kind != "kept" and _outlook(situation.decision) != situation.record.outlook
 
 
 def _outlook(decision: Decision) -> str:
-    return f"{decision.kind} {decision.desired}"
+    """What a decision leaves: a count that is carried out, or one that is kept for a reason worth telling."""
+    return f"{decision.kind if decision.kind in ('limited', 'held') else 'settled'} {decision.desired}"
 
 
 def _history(situation: Situation, picture: Picture) -> Record:
@@ -228,7 +247,7 @@ def _history(situation: Situation, picture: Picture) -> Record:
         history=history,
         critical_since=dict(picture.catalog.critical_since.get(record.service.name, {})),
         last_decision=last,
-        outlook=_outlook(decision),
+        outlook=_outlook(decision) if _news(situation) else record.outlook,
     )
 
 
@@ -243,7 +262,7 @@ def outcome(picture: Picture, check_mode: bool) -> Outcome:
     facts: dict[str, Any] = {
         "plan": {
             "rounds": max((made.rounds for made in working), default=0),
-            "hosts": sorted({host for by_host in steps.values() for host in by_host}),
+            "hosts": sorted({host for made in working for host in made.reach}),
             "services": [made.service for made in working],
             "steps": steps,
             "pools": {made.service: made.pools for made in working},

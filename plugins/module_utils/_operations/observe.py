@@ -15,7 +15,7 @@ from .._domain import observation as seen
 from .._domain.documents import Record
 from .._domain.observation import Instance, Observation, Reading
 from .._domain.placement import Host
-from .registration import OUR_REASON
+from .._domain.registration import OUR_REASON
 
 MARK = "autoscale-service"
 
@@ -50,7 +50,9 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
     for check in consul.health_state():
         checks.setdefault((check["Node"], check.get("ServiceID") or ""), []).append(check)
     alive = frozenset(
-        node for node in addresses if all(check["Status"] != "critical" for check in checks.get((node, ""), ()) if check["CheckID"] == "serfHealth")
+        node
+        for node in addresses
+        if all(check["Status"] != "critical" for check in checks.get((node, ""), ()) if check["CheckID"] == "serfHealth")
     )
     instances: dict[str, list[Instance]] = {}
     since: dict[str, dict[str, float]] = {}
@@ -59,7 +61,7 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
         registered = consul.node_services(node)
         ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
         for entry in registered:
-            name = (entry.get("Meta") or {}).get(MARK)
+            name = str((entry.get("Meta") or {}).get(MARK, ""))
             record = records.get(name) if name == entry["Service"] else None
             if record is None:
                 continue

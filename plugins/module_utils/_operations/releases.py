@@ -61,7 +61,9 @@ def _files(folder: str) -> list[tuple[str, str]]:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise AutoscaleError(f"autoscale_services_dir: {folder} cannot be read: {error.strerror}") from None
-    return [(os.path.splitext(name)[0], os.path.join(folder, name)) for name in names if os.path.splitext(name)[1] in (".yml", ".yaml", ".json")]
+    return [
+        (os.path.splitext(name)[0], os.path.join(folder, name)) for name in names if os.path.splitext(name)[1] in (".yml", ".yaml", ".json")
+    ]
 
 
 def _load(path: str) -> Any:
@@ -69,7 +71,7 @@ def _load(path: str) -> Any:
         raise AutoscaleError("the Python library 'yaml' (PyYAML) is missing on the controller")
     try:
         with open(path, encoding="utf-8") as stream:
-            return yaml.load(stream, SafeLoader)  # noqa: S506 (a safe loader, in C where there is one)
+            return yaml.load(stream, SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise AutoscaleError(f"{path}: cannot be read as YAML: {error}") from None
 

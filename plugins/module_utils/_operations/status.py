@@ -14,10 +14,10 @@ from .._clients.consul import Consul
 from .._domain import observation as seen
 from .._domain.documents import Record, Signing
 from .._domain.observation import Instance
+from .._domain.service import Service
 from .observe import read_catalog
 from .outcome import Outcome
 from .records import read_records, select
-from .._domain.service import Service
 
 _HEADINGS = ("SERVICE", "VERSION", "DESIRED", "READY", "DRAINING", "OTHER", "LAST DECISION")
 

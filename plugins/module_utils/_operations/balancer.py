@@ -1,0 +1,269 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Services' pools on one HAProxy: the file and the process, brought to what is wanted and never apart.
+
+Structure (listener, algorithm, check, options of servers) comes in by one reload for all pools of a call, which takes over the
+servers that the process has. Which servers there are, and their weights, is changed in the process, and the file follows. For
+the time of a change the file holds the old servers and the new ones, so that a reload by another run, or a kill, loses nobody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, Iterator, Mapping, Sequence
+
+from .._clients.haproxy import Runtime
+from .._clients.haproxy_config import ConfigFolder, InvalidConfiguration, Master
+from .._domain import names
+from .._domain.errors import AutoscaleError
+from .._domain.pool import Pool, Running, bound_endpoints, clash, render, same_structure, server_changes
+from .balancer_servers import ServerRound
+from .balancer_work import Work, works_from
+from .batch import Result
+from .haproxy_reload import Reloads, listens
+from .haproxy_running import describe
+from .lease import Lease
+from .outcome import Change, Outcome
+
+# Another run may be waiting for its reload, or have a large configuration checked.
+LOCK_SECONDS = 120.0
+
+
+def apply_pools(
+    folder: ConfigFolder,
+    master: Master,
+    runtime: Runtime,
+    lease: Lease,
+    entries: Sequence[Mapping[str, Any]],
+    *,
+    wait_timeout: float,
+    reload_timeout: float,
+    on_error: str,
+    check: bool,
+) -> Outcome:
+    """Bring pools to what is wanted.
+
+    Args:
+        entries: pools as dicts, with state present or absent.
+        wait_timeout: seconds for new servers to come up, and again for servers that go to have nothing in flight.
+        reload_timeout: seconds for a new worker to serve.
+        on_error: "fail" raises at the end, "report" lists the failures only.
+        check: read and check only.
+
+    Raises:
+        InvalidDescription: an entry that cannot be rendered; nothing was touched.
+        AutoscaleError: HAProxy or its configuration cannot be used at all, or (on_error "fail") every failure.
+    """
+    works = works_from(entries, runtime, lease)
+    if not works:
+        return Outcome((), {"failures": [], "reloads": 0})
+    level = runtime.level()
+    if level != "admin":
+        raise AutoscaleError(f"HAProxy's socket {runtime.path} is of level {level!r}; 'stats socket' in {folder.base} needs 'level admin'")
+    change = _Change(folder, Reloads(folder, master, runtime, reload_timeout), works, wait_timeout)
+    with folder.lock(LOCK_SECONDS):
+        for work in works:
+            work.look(folder)
+        before = {work.service: (work.text, work.running) for work in works}
+        change.validate()
+        if not check:
+            change.reload()
+    if check:
+        after = {work.service: _predicted(work) for work in works}
+    else:
+        change.servers()
+        after = {work.service: change.follow(work, before[work.service]) for work in works}
+    changes = tuple(found for work in works for found in _changes(folder, work, before[work.service], after[work.service]))
+    failures = tuple(failure for work in works for failure in work.failures)
+    warnings = tuple(warning for work in works for warning in work.warnings)
+    return Result(changes, failures, warnings).outcome(on_error, reloads=change.reloads.count)
+
+
+class _Change:
+    """The steps of one call."""
+
+    def __init__(self, folder: ConfigFolder, reloads: Reloads, works: list[Work], wait_timeout: float) -> None:
+        self._folder = folder
+        self.reloads = reloads
+        self._works = works
+        self._wait_timeout = wait_timeout
+
+    def _left(self) -> list[Work]:
+        return [work for work in self._works if not work.broken]
+
+    # the structure
+
+    def validate(self) -> None:
+        """Let HAProxy check all files that differ, at once; find the culprit only when it refuses them."""
+        changed = {work.service: work for work in self._works if work.differs}
+        self._refuse_taken_endpoints(list(changed.values()))
+        texts = {name: work.wanted_text for name, work in changed.items() if not work.broken}
+        if not texts:
+            return
+        try:
+            self._folder.validate(texts)
+            return
+        except InvalidConfiguration as error:
+            words = error.message
+        try:
+            self._folder.validate_as_is()
+        except InvalidConfiguration as error:
+            words = f"HAProxy's configuration is broken already, nothing was touched. Mend it first; HAProxy says:\n{error.message}"
+            for name in texts:
+                changed[name].fail(words)
+            return
+        for name, text in texts.items():
+            try:
+                self._folder.validate({name: text})
+            except InvalidConfiguration as error:
+                changed[name].fail(f"HAProxy refuses the configuration of {name}, nothing was touched. It says:\n{error.message}")
+        if not any(changed[name].broken for name in texts):
+            for name in texts:
+                changed[name].fail(f"HAProxy refuses these pools together, nothing was touched. It says:\n{words}")
+
+    def _refuse_taken_endpoints(self, changed: list[Work]) -> None:
+        """HAProxy would share an endpoint between two listeners without a word, and traffic would go to either."""
+        new = [work for work in changed if work.pool is not None and work.structural]
+        if not new:
+            return
+        now = self._folder.texts()
+        then = {**now, **{self._folder.file(work.service): work.wanted_text or "" for work in changed}}
+        for work in new:
+            pool = work.pool
+            if pool is None:
+                continue
+            own = self._folder.file(work.service)
+            for path, text in then.items():
+                if path != own and clash(pool, bound_endpoints(text)):
+                    work.fail(f"the listener {names.endpoint(pool.address, pool.port)} of {work.service} is bound in {path} already")
+                    break
+            else:
+                # Where a service's own listener is cannot be seen when its file is gone or newer than the process.
+                unknown = work.running is not None and (work.text is None or work.unsettled)
+                ours = unknown or any(clash(pool, bound_endpoints(text)) for text in now.values())
+                if not ours and listens(pool.address, pool.port, timeout=1.0):
+                    work.fail(
+                        f"something else listens at {names.endpoint(pool.address, pool.port)}, where {work.service} is to listen; "
+                        "nothing was touched. Find it with: ss -ltnp"
+                    )
+
+    def reload(self) -> None:
+        """Bring in the structure of all pools that need it, in one reload; one by one only when that fails."""
+        ready = []
+        for work in self._left():
+            if work.structural:
+                with work.attempt():
+                    work.beat()
+                    ready.append(work)
+        self._reload(ready)
+
+    def _reload(self, works: list[Work]) -> None:
+        if not works:
+            return
+        try:
+            self.reloads.apply({work.service: _structure(work) for work in works})
+        except AutoscaleError as error:
+            if len(works) == 1:
+                works[0].fail(error.message)
+                return
+            for work in works:
+                self._reload([work])
+            return
+        for work in works:
+            work.reloaded = True
+
+    # the servers
+
+    def servers(self) -> None:
+        """Bring the servers of all processes to those wanted."""
+        # A server with a new address goes first, since two cannot have one name.
+        moved = {}
+        for work in self._left():
+            if work.pool is not None:
+                with work.attempt():
+                    found = server_changes(work.pool, (work.present() or {}).values())
+                    gone = {item.id for item in found.remove}
+                    if gone & {server.id for server in found.add}:
+                        rest = tuple(server for server in work.pool.servers if server.id not in gone)
+                        moved[work.service] = dataclasses.replace(work.pool, servers=rest)
+        if moved:
+            self._round({work.service: (work, moved[work.service]) for work in self._left() if work.service in moved})
+        self._round({work.service: (work, work.pool) for work in self._left() if work.pool is not None})
+
+    def _round(self, goals: dict[str, tuple[Work, Pool]]) -> None:
+        rounds = []
+        with self._folder.lock(LOCK_SECONDS):
+            for work, pool in goals.values():
+                with work.attempt():
+                    item = ServerRound(self._folder, work, pool)
+                    if item.begin():
+                        rounds.append(item)
+        deadline = time.monotonic() + self._wait_timeout
+        for item in rounds:
+            with item.work.attempt():
+                item.wait_up(deadline)
+        rounds = [item for item in rounds if not item.work.broken]
+        for item in rounds:
+            with item.work.attempt():
+                item.take_out()
+        deadline = time.monotonic() + self._wait_timeout
+        for item in rounds:
+            with item.work.attempt():
+                item.wait_drained(deadline)
+        for item in rounds:
+            if item.out and not item.work.broken:
+                with self._folder.lock(LOCK_SECONDS), item.work.attempt():
+                    item.delete()
+
+    def follow(self, work: Work, before: tuple[str | None, dict[str, Running] | None]) -> tuple[str | None, dict[str, Running] | None]:
+        """Let the file say what the process has, whatever happened; return both as they are now."""
+        text, running = before
+        with work.attempt(), self._folder.lock(LOCK_SECONDS):
+            text, running = self._folder.read(work.service), work.present()
+            if work.pool is not None and running is not None and same_structure(work.pool, text):
+                now = render(work.pool, [item.server for item in running.values()])
+                if now != text:
+                    work.beat()
+                    self._folder.write(work.service, now)
+                    text = now
+        return text, running
+
+
+def _structure(work: Work) -> Pool | None:
+    """What a reload is to take over: the servers of the process, also those that are to go, so that they can be drained first."""
+    if work.pool is None:
+        return None
+    return dataclasses.replace(work.pool, servers=tuple(item.server for item in (work.running or {}).values()))
+
+
+def _predicted(work: Work) -> tuple[str | None, dict[str, Running] | None]:
+    """File and servers as a run would leave them."""
+    if work.broken or not work.differs:
+        return work.text, work.running
+    work.reloaded = work.structural
+    if work.pool is None:
+        return None, None
+    servers = {
+        server.id: Running(server.id, server.address, server.port, server.weight, "ready", True, True, "") for server in work.pool.servers
+    }
+    return work.wanted_text, servers
+
+
+def _changes(
+    folder: ConfigFolder,
+    work: Work,
+    before: tuple[str | None, dict[str, Running] | None],
+    after: tuple[str | None, dict[str, Running] | None],
+) -> Iterator[Change]:
+    if before[0] != after[0]:
+        yield Change(f"file {folder.file(work.service)}", before[0], after[0])
+    old, new = before[1] or {}, after[1] or {}
+    for name in sorted({*old, *new}):
+        if describe(old.get(name)) != describe(new.get(name)):
+            yield Change(f"server {work.section}/{name}", describe(old.get(name)), describe(new.get(name)))
+    if work.reloaded:
+        yield Change(f"process for {work.service}", "an older configuration", "this configuration")

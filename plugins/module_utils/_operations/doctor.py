@@ -1,0 +1,300 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Checks every prerequisite and connection of one machine, and says how to mend what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterable
+
+from .._clients.consul import Consul
+from .._clients.haproxy import Runtime
+from .._clients.haproxy_config import ConfigFolder
+from .._clients.http_client import HttpClient, path_of
+from .._clients.prometheus import Prometheus
+from .._clients.sockets import established
+from .._clients.supervisor import Supervisor
+from .._domain.errors import AutoscaleError
+from .._domain.instance import Paths
+from .supervisor import Provider
+
+OLDEST_PYTHON = (3, 9)
+OLDEST_CONSUL = (1, 8)
+# Times are compared across machines with windows of tens of seconds.
+CLOCK_TOLERANCE_SECONDS = 5.0
+_SESSION_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """Where things are said to be; an empty text means that it is not said.
+
+    Args:
+        consul_node: the name that the agent of this host has to have; empty does not compare.
+    """
+
+    consul_url: str
+    consul_token: str | None
+    consul_ca_path: str | None
+    consul_timeout: float
+    consul_node: str
+    prometheus_url: str
+    prometheus_timeout: float
+    state_dir: str
+    supervisor_socket: str
+    supervisor_conf_dir: str
+    haproxy_socket: str
+    haproxy_base_config: str
+    haproxy_config_dir: str
+    haproxy_binary: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Args:
+        found: what was seen, also when all is well.
+        mend: what to do; empty when all is well.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    mend: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class _Wrong(Exception):
+    """A check saw something that works and is not as it has to be."""
+
+
+Probe = Callable[[Setup], str]
+
+
+def examine(setup: Setup, scopes: Iterable[str]) -> list[Finding]:
+    """Run the checks of some scopes (controller, host, balancer), each check once; an error of one is its finding."""
+    probes: dict[str, tuple[Probe, str]] = {}
+    for scope in scopes:
+        probes.update(_SCOPES[scope])
+    return [_finding(name, probe, mend, setup) for name, (probe, mend) in probes.items()]
+
+
+def _finding(name: str, probe: Probe, mend: str, setup: Setup) -> Finding:
+    try:
+        return Finding(name, True, probe(setup), "")
+    except _Wrong as wrong:
+        return Finding(name, False, str(wrong), mend)
+    except AutoscaleError as error:
+        return Finding(name, False, error.message, mend)
+    except OSError as error:
+        return Finding(name, False, f"{error.strerror or error}: {error.filename or ''}", mend)
+
+
+def _python(_setup: Setup) -> str:
+    found = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        raise _Wrong(found)
+    return found
+
+
+def _importable(*modules: str) -> Probe:
+    def probe(_setup: Setup) -> str:
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if missing:
+            raise _Wrong(f"{', '.join(missing)} cannot be imported by {sys.executable}")
+        return ", ".join(modules)
+
+    return probe
+
+
+def _consul(setup: Setup) -> Consul:
+    return Consul(setup.consul_url, token=setup.consul_token, ca_path=setup.consul_ca_path, timeout=setup.consul_timeout)
+
+
+def _agent_version(setup: Setup) -> str:
+    version = str(_consul(setup).agent_self()["Config"]["Version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_CONSUL:
+        raise _Wrong(f"{setup.consul_url} runs {version}")
+    return f"{setup.consul_url} runs {version}"
+
+
+def _leader(setup: Setup) -> str:
+    headers = {"X-Consul-Token": setup.consul_token} if setup.consul_token else {}
+    client = HttpClient(setup.consul_url, what="Consul", headers=headers, ca_path=setup.consul_ca_path, timeout=setup.consul_timeout)
+    leader = client.json("GET", path_of("v1", "status", "leader"))
+    if not leader:
+        raise _Wrong("the servers have no leader")
+    return str(leader)
+
+
+def _kv_readable(setup: Setup) -> str:
+    return f"{len(_consul(setup).kv_keys('autoscale/'))} keys below autoscale/"
+
+
+def _locks(setup: Setup) -> str:
+    consul = _consul(setup)
+    session = consul.session_create(name="autoscale doctor", ttl=_SESSION_SECONDS, lock_delay=0.0)
+    consul.session_destroy(session)
+    return "a session was created and destroyed"
+
+
+def _node(setup: Setup) -> str:
+    name = str(_consul(setup).agent_self()["Config"]["NodeName"])
+    if setup.consul_node and name != setup.consul_node:
+        raise _Wrong(f"the agent at {setup.consul_url} is node {name!r}, the inventory says {setup.consul_node!r}")
+    return name
+
+
+def _clock(setup: Setup) -> str:
+    client = HttpClient(setup.consul_url, what="Consul", ca_path=setup.consul_ca_path, timeout=setup.consul_timeout)
+    sent = time.time()
+    date = client.request("GET", path_of("v1", "status", "leader")).headers.get("Date")
+    if not date:
+        raise _Wrong("Consul's answer has no Date")
+    # The header has whole seconds, cut off: in the middle it is half a second older than the answer.
+    theirs = email.utils.parsedate_to_datetime(date).timestamp() + 0.5
+    difference = (sent + time.time()) / 2 - theirs
+    if abs(difference) > CLOCK_TOLERANCE_SECONDS:
+        raise _Wrong(f"this machine is {difference:+.0f} s away from {setup.consul_url}")
+    return f"within {CLOCK_TOLERANCE_SECONDS:g} s of {setup.consul_url}"
+
+
+def _prometheus(setup: Setup) -> str:
+    if not setup.prometheus_url:
+        raise _Wrong("no URL is given")
+    Prometheus(setup.prometheus_url, timeout=setup.prometheus_timeout).query("vector(1)")
+    return setup.prometheus_url
+
+
+def _series(setup: Setup) -> str:
+    if not setup.prometheus_url:
+        raise _Wrong("no URL of Prometheus is given")
+    client = Prometheus(setup.prometheus_url, timeout=setup.prometheus_timeout)
+    counts = []
+    for labels in ('service=~".+"', 'service=~".+",instance_id=~".+",host=~".+"'):
+        samples = client.query(f"count(up{{{labels}}})")
+        counts.append(int(samples[0].value) if samples else 0)
+    if counts[0] > counts[1]:
+        raise _Wrong(f"{counts[0] - counts[1]} of {counts[0]} targets with the label service have no labels instance_id and host")
+    return f"{counts[1]} targets with service, instance_id and host" if counts[1] else "no instance is scraped yet"
+
+
+def _state_dir(setup: Setup) -> str:
+    Paths(setup.state_dir, setup.supervisor_conf_dir)
+    for folder in (setup.state_dir, setup.supervisor_conf_dir):
+        # What does not exist yet is made where its nearest parent allows it.
+        nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise _Wrong(f"{nearest} cannot be written by user id {os.geteuid()}")
+    return f"{setup.state_dir} and {setup.supervisor_conf_dir} can be written"
+
+
+def _supervisord(setup: Setup) -> str:
+    client = Supervisor(setup.supervisor_socket)
+    Provider(client, Paths(setup.state_dir, setup.supervisor_conf_dir), allow_root=True).require()
+    return f"supervisord {client.version()} at {setup.supervisor_socket}, {len(client.processes())} programs"
+
+
+def _orphans(setup: Setup) -> str:
+    folder = Path(Paths(setup.state_dir, setup.supervisor_conf_dir).instances)
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    left = sorted(here - set(_consul(setup).agent_services()))
+    if left:
+        raise _Wrong(f"{', '.join(left)} in {folder} not registered at {setup.consul_url}")
+    return f"{len(here)} instances, all registered"
+
+
+def _connections(_setup: Setup) -> str:
+    established(set())
+    return "/proc/net/tcp"
+
+
+def _haproxy_socket(setup: Setup) -> str:
+    if not setup.haproxy_socket:
+        raise _Wrong("no socket is given")
+    runtime = Runtime(setup.haproxy_socket)
+    version, level = runtime.info().get("Version", "?"), runtime.level()
+    if level != "admin":
+        raise _Wrong(f"HAProxy {version} at {setup.haproxy_socket} gives the level {level!r}")
+    return f"HAProxy {version} at {setup.haproxy_socket}, level admin"
+
+
+def _haproxy_config(setup: Setup) -> str:
+    if not setup.haproxy_base_config or not setup.haproxy_config_dir:
+        raise _Wrong("the base configuration or the folder of the services is not given")
+    if shutil.which(setup.haproxy_binary) is None:
+        raise _Wrong(f"the program {setup.haproxy_binary!r} is not found in {os.environ.get('PATH', '')}")
+    folder = ConfigFolder(setup.haproxy_config_dir, setup.haproxy_base_config, setup.haproxy_binary)
+    folder.base_text()
+    folder.validate_as_is()
+    if not os.access(setup.haproxy_config_dir, os.W_OK | os.X_OK):
+        raise _Wrong(f"{setup.haproxy_config_dir} cannot be written by user id {os.geteuid()}")
+    return f"{setup.haproxy_base_config} with {setup.haproxy_config_dir} is valid"
+
+
+_PYTHON = (_python, f"install Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later and set ansible_python_interpreter")
+_REQUESTS = (_importable("requests"), "install it for this interpreter (Debian: apt install python3-requests)")
+_AGENT = (_agent_version, "start Consul 1.8 or later there, or correct the URL (autoscale_consul_url, autoscale_agent_url) and the token")
+_CLOCK = (_clock, "keep the clocks of all machines together with NTP (chrony, systemd-timesyncd)")
+
+_SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
+    "controller": {
+        "python": _PYTHON,
+        "python libraries": (
+            _importable("requests", "jmespath"),
+            "install them for this interpreter (Debian: apt install python3-requests python3-jmespath)",
+        ),
+        "consul": _AGENT,
+        "consul leader": (_leader, "look at `consul operator raft list-peers` and the servers' logs"),
+        "consul kv": (_kv_readable, "give the token key_prefix \"autoscale/\" with policy write"),
+        "consul sessions": (_locks, "give the token session_prefix \"\" with policy write; the agent's node has to be registered"),
+        "clock": _CLOCK,
+        "prometheus": (_prometheus, "start Prometheus, or correct autoscale_prometheus_url"),
+        "prometheus labels": (_series, "write the scrape configuration with the role microservices.autoscale.prometheus"),
+    },
+    "host": {
+        "python": _PYTHON,
+        "python libraries": _REQUESTS,
+        "consul agent": _AGENT,
+        "consul node": (_node, "set autoscale_consul_node for this host to the node's name, or autoscale_agent_url to its own agent"),
+        "clock": _CLOCK,
+        "folders": (_state_dir, "correct autoscale_state_dir and autoscale_supervisor_conf_dir, or become a user who may write there"),
+        "supervisord": (
+            _supervisord,
+            "start it, correct autoscale_supervisor_socket, and let tasks run as its user (Debian: apt install supervisor)",
+        ),
+        "instances": (
+            _orphans,
+            "a run was killed on its way: when no run is going on, take them away with microservices.autoscale.instance state: absent",
+        ),
+        "connections": (_connections, "Linux with /proc is needed to see whether anybody is connected before a stop"),
+    },
+    "balancer": {
+        "python": _PYTHON,
+        "python libraries": _REQUESTS,
+        "consul agent": _AGENT,
+        "clock": _CLOCK,
+        "haproxy socket": (
+            _haproxy_socket,
+            "in HAProxy's global section: stats socket <autoscale_haproxy_socket> level admin; the task's user has to open it",
+        ),
+        "haproxy configuration": (
+            _haproxy_config,
+            "correct autoscale_haproxy_base_config, autoscale_haproxy_config_dir and autoscale_haproxy_binary, or what HAProxy names",
+        ),
+    },
+}

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""What only a reload of HAProxy can change: swap the files, reload, prove that the new worker serves them, or put all back."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+from typing import Mapping
+
+from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
+from .._clients.haproxy_config import EMPTY_STATE, ConfigFolder, Master, write_atomically
+from .._domain.errors import AutoscaleError, WaitTimeout
+from .._domain.pool import Pool, render, section_name
+
+_POLL_SECONDS = 0.02
+# While a reload is under way, the old worker may answer between two answers of the new one.
+_ANSWERS_IN_A_ROW = 3
+
+
+class Reloads:
+    """Reloads of one HAProxy.
+
+    Args:
+        folder: its configuration; the caller holds its lock.
+        master: its master process.
+        runtime: its socket.
+        timeout: seconds for the new worker to serve.
+    """
+
+    def __init__(self, folder: ConfigFolder, master: Master, runtime: Runtime, timeout: float) -> None:
+        self._folder = folder
+        self._master = master
+        self._runtime = runtime
+        self._timeout = timeout
+        self.count = 0
+
+    def apply(self, pools: Mapping[str, Pool | None]) -> None:
+        """Swap files, reload and verify; on failure files and process are as they were.
+
+        Args:
+            pools: by service, the pool as its file is to be; None removes the file.
+
+        Raises:
+            AutoscaleError: what failed, and that it was put back, or that it could not be.
+        """
+        texts = {service: None if pool is None else render(pool) for service, pool in pools.items()}
+        state_file = self._state_file()
+        # Changes of servers wait: one between the dump and the start of the new worker would be lost.
+        with self._runtime.lock(exclusive=True):
+            for service in pools:
+                self._folder.remember(service)
+            try:
+                for service, text in texts.items():
+                    self._folder.write(service, text)
+                self._reload(state_file)
+                self._verify(pools)
+            except AutoscaleError as error:
+                self._put_back(state_file, tuple(pools), error)
+                raise
+            for service in pools:
+                self._folder.settle(service)
+
+    def _put_back(self, state_file: Path, services: tuple[str, ...], error: AutoscaleError) -> None:
+        try:
+            for service in services:
+                self._folder.put_back(service)
+            try:
+                self._reload(state_file)
+            except WaitTimeout:
+                # A master that still tries to bind (for 2 s) does not hear the signal.
+                self._reload(state_file)
+        except AutoscaleError as second:
+            # What was remembered stays, so that the next run reloads.
+            error.message += f"\nPutting the old configuration back failed too: {second}"
+        else:
+            for service in services:
+                self._folder.settle(service)
+            error.message += "\nThe old configuration is back, in the folder and in the process."
+        error.args = (error.message,)
+
+    def _state_file(self) -> Path:
+        path = self._folder.state_file()
+        if path is None:
+            raise AutoscaleError(
+                f"HAProxy's base configuration {self._folder.base} has no 'server-state-file' in its global section: a reload would put "
+                "servers that are being drained back into rotation. Add it, for example 'server-state-file /var/lib/haproxy/servers.state'"
+            )
+        return path
+
+    def _reload(self, state_file: Path) -> None:
+        """Hand the servers' state to a new worker and wait until it answers."""
+        old = self._worker()
+        self.count += 1
+        write_atomically(state_file, self._runtime.state_dump())
+        try:
+            self._master.reload(int(old))
+            self._wait_for_another(old)
+        finally:
+            # A state that is read again at the next start of the machine would be long out of date.
+            write_atomically(state_file, EMPTY_STATE)
+
+    def _wait_for_another(self, old: str) -> None:
+        deadline = time.monotonic() + self._timeout
+        answers = 0
+        while answers < _ANSWERS_IN_A_ROW:
+            worker = old
+            with contextlib.suppress(HAProxyUnreachable):
+                worker = self._worker()
+            answers = answers + 1 if worker != old else 0
+            if answers < _ANSWERS_IN_A_ROW:
+                if time.monotonic() >= deadline:
+                    raise WaitTimeout(
+                        f"HAProxy did not take over its new configuration within {self._timeout:g} s; worker {old} has the old one. "
+                        "Look at HAProxy's log: an address that is not on this host, a port in use, or a right that is missing"
+                    )
+                time.sleep(_POLL_SECONDS)
+
+    def _worker(self) -> str:
+        return self._runtime.info()["Pid"]
+
+    def _verify(self, pools: Mapping[str, Pool | None]) -> None:
+        """Make sure that the process has exactly these pools, and that their listeners accept."""
+        for service, pool in pools.items():
+            section = section_name(service)
+            try:
+                seen = {(item.id, item.address, item.port) for item in self._runtime.servers(section)}
+            except NoSuchBackend:
+                if pool is not None:
+                    raise
+                continue
+            if pool is None:
+                raise AutoscaleError(f"HAProxy at {self._runtime.path} still has the backend {section} after the reload")
+            wanted = {(server.id, server.address, server.port) for server in pool.servers}
+            if seen != wanted:
+                raise AutoscaleError(f"after the reload backend {section} has the servers {sorted(seen)} in place of {sorted(wanted)}")
+            if not listens(pool.address, pool.port, timeout=2.0):
+                raise AutoscaleError(f"after the reload nothing accepts at {pool.address} port {pool.port}, the listener of {service}")
+
+
+def listens(address: str, port: int, *, timeout: float) -> bool:
+    """Whether somebody accepts connections there, as seen from this host."""
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    try:
+        with socket.create_connection((target, port), timeout=timeout):
+            return True
+    except OSError:
+        return False

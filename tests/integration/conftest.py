@@ -1,0 +1,187 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real processes for integration tests.
+
+Every test module gets a loopback network and a folder of its own, so that modules can run in parallel (pytest -n) and beside a lab.
+A fixture's process is shared by the tests of one module: let tests use service names of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from addresses import claimed_network
+from lab import Lab
+from processes import Consul, HAProxy, Prometheus, Supervisor, end_marked_processes
+
+COLLECTION = "microservices.autoscale"
+CLONE = Path(__file__).resolve().parents[2]
+WORKSPACE = CLONE / "build" / "workspace"
+RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[str]:
+    """The first three numbers of a loopback network that only this test module uses."""
+    with claimed_network() as net:
+        yield net
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder with a path short enough for unix sockets; what was started with it as marker is ended at last."""
+    path = Path(tempfile.mkdtemp(prefix="autoscale-"))
+    yield path
+    end_marked_processes(str(path))
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def consul(network: str, folder: Path) -> Iterator[Consul]:
+    """One Consul server at 127.x.x.1: `.url`, `.address`."""
+    with Consul("server", f"{network}.1", folder / "consul", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def haproxy(network: str, folder: Path) -> Iterator[HAProxy]:
+    """One HAProxy at 127.x.x.21: `.socket`, `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.command_line("show stat")`."""
+    with HAProxy(f"{network}.21", folder / "haproxy", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def supervisor(folder: Path) -> Iterator[Supervisor]:
+    """One supervisord: `.socket`, `.conf_dir`."""
+    with Supervisor("app1", folder / "supervisor", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def prometheus(network: str, folder: Path) -> Iterator[Prometheus]:
+    """One Prometheus at 127.x.x.1 that scrapes nothing yet: `.url`, `.config_file`; POST to /-/reload after writing the file."""
+    with Prometheus(f"{network}.1", folder / "prometheus", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def lab(network: str) -> Iterator[Lab]:
+    """The whole local lab, with the addresses of this test module; `.processes["consul-app1"].kill()`, `.pause()`, `.restart()`."""
+    root = Path(tempfile.mkdtemp(prefix="autoscale-"))
+    with Lab(root, network) as running:
+        yield running
+    shutil.rmtree(root)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaybookRun:
+    """What came out of one ansible-playbook.
+
+    Args:
+        recap: per host the counters of the play recap, such as {"app1": {"ok": 3, "changed": 1, "unreachable": 0 …}}.
+    """
+
+    code: int
+    output: str
+    recap: dict[str, dict[str, int]]
+
+    @property
+    def changed(self) -> int:
+        return sum(counters["changed"] for counters in self.recap.values())
+
+    def succeeded(self) -> PlaybookRun:
+        """Itself, or an AssertionError with the whole output."""
+        assert self.code == 0, self.output
+        return self
+
+
+@pytest.fixture
+def run_playbook(tmp_path: Path) -> Callable[..., PlaybookRun]:
+    """run_playbook("deploy", "--check", lab=lab, extra_vars={...}): a playbook of the collection by name, or any by path."""
+
+    def call(
+        playbook: str | Path,
+        *arguments: str,
+        lab: Lab | None = None,
+        extra_vars: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 180,
+    ) -> PlaybookRun:
+        name = str(playbook) if isinstance(playbook, Path) else f"{COLLECTION}.{playbook}"
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), name, *arguments]
+        if extra_vars:
+            variables = tmp_path / "extra_vars.json"
+            variables.write_text(json.dumps(extra_vars))
+            command += ["--extra-vars", f"@{variables}"]
+        # Found first, in place of the user's own settings.
+        (tmp_path / "ansible.cfg").touch()
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=ansible_environment({**(lab.environment if lab else {}), **(environment or {})}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        recap = {
+            host: {key: int(value) for key, value in (pair.split("=") for pair in counters.split())}
+            for host, counters in RECAP.findall(done.stdout)
+        }
+        return PlaybookRun(done.returncode, done.stdout, recap)
+
+    return call
+
+
+@pytest.fixture
+def run_module(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """run_module("consul_service", {"name": ...}, check=True): a module as Ansible runs it, without a play; returns its result."""
+
+    def call(name: str, parameters: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
+        arguments = {**parameters, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": str(tmp_path)}
+        given = tmp_path / "arguments.json"
+        given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        done = subprocess.run(
+            [sys.executable, "-m", f"ansible_collections.{COLLECTION}.plugins.modules.{name}", str(given)],
+            cwd=tmp_path,
+            env={**ansible_environment({}), "PYTHONPATH": ansible_environment({})["ANSIBLE_COLLECTIONS_PATH"]},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        try:
+            return dict(json.loads(done.stdout))
+        except ValueError:
+            raise AssertionError(f"{name} gave no result:\n{done.stdout}\n{done.stderr}") from None
+
+    return call
+
+
+def ansible_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without the user's Ansible settings, with the collection and what `more` adds."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    return {
+        **own,
+        "ANSIBLE_COLLECTIONS_PATH": str(WORKSPACE),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
+        **more,
+    }

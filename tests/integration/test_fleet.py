@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks on the whole local lab: deploy, reconcile, scale by hand, roll, remove. Each test has a service of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from descriptions import shop
+from lab import Lab
+from load import Load, LoadConfig
+from processes import http_get, wait_until
+
+Run = Callable[..., Any]
+
+
+def instances(lab: Lab, service: str) -> dict[str, str]:
+    """The worst check status of each registered instance by id."""
+    entries = json.loads(http_get(f"{lab.server.url}/v1/health/service/{service}?consistent"))
+    return {
+        entry["Service"]["ID"]: max((check["Status"] for check in entry["Checks"]), key=("passing", "warning", "critical").index)
+        for entry in entries
+    }
+
+
+def rotation(lab: Lab, service: str) -> set[str]:
+    """The servers that HAProxy's process has up in the pool of a service."""
+    rows = [line.split(",") for line in lab.haproxy.command_line("show stat").splitlines() if line.startswith(f"autoscale_{service},")]
+    return {row[1] for row in rows if row[1] not in ("FRONTEND", "BACKEND") and row[17].startswith("UP")}
+
+
+def newest_write(lab: Lab) -> int:
+    """The index of the newest write below autoscale/ in Consul KV."""
+    return max(entry["ModifyIndex"] for entry in json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse")))
+
+
+def document(lab: Lab, service: str, name: str) -> Any:
+    return json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/{service}/{name}?raw"))
+
+
+@contextlib.contextmanager
+def no_request_lost(lab: Lab, port: int, rate: float, folder: Path) -> Iterator[None]:
+    """Send GET and POST meanwhile; each of them must be answered, by a right answer."""
+    load = Load(LoadConfig(lab.address("lb1"), port, [[0, rate], [150, rate]]), folder)
+    load.start()
+    try:
+        wait_until(load.snapshot, "the load to begin")
+        yield
+        result = load.finish(60)
+    finally:
+        load.kill()
+    assert (result["outcomes"].keys(), result["examples"]) == ({"ok"}, []), result
+
+
+@pytest.fixture
+def deploy(lab: Lab, run_playbook: Run) -> Iterator[Callable[..., Any]]:
+    """deploy(name=description, …): deploy services, which are removed after the test."""
+    names: set[str] = set()
+
+    def call(*arguments: str, **services: dict[str, Any]) -> Any:
+        names.update(services)
+        return run_playbook("deploy", *arguments, lab=lab, extra_vars={"autoscale_services": services, "autoscale_drain_deadline": 5})
+
+    yield call
+    for name in names:
+        run_playbook(
+            "remove", lab=lab, extra_vars={"autoscale_service": name, "autoscale_confirm_remove": name, "autoscale_drain_deadline": 5}
+        )
+
+
+def test_deploy_brings_a_service_up_and_a_second_one_changes_nothing(lab: Lab, deploy: Any, run_playbook: Run) -> None:
+    deploy(first=shop(8101, ports="20100-20199")).succeeded()
+    assert instances(lab, "first") == {"first-app1-20100": "passing", "first-app2-20100": "passing"}
+    assert rotation(lab, "first") == {"first-app1-20100", "first-app2-20100"}
+    assert json.loads(http_get(f"http://{lab.address('lb1')}:8101/work?nonce=n"))["nonce"] == "n"
+    assert deploy(first=shop(8101, ports="20100-20199")).succeeded().changed == 0
+    before = newest_write(lab)
+    for _twice in range(2):
+        quiet = run_playbook("reconcile", lab=lab).succeeded()
+        assert quiet.changed == 0
+        assert len(quiet.recap) == 1, "an empty reconcile touches the controller only"
+    assert newest_write(lab) == before
+    assert "first    1        2        2" in run_playbook("status", lab=lab).succeeded().output
+
+
+def test_check_mode_shows_the_plan_and_opens_no_connection(lab: Lab, run_playbook: Run, tmp_path: Path) -> None:
+    # Nothing listens on port 1: a connection to a host would be a host that is unreachable.
+    inventory = tmp_path / "away"
+    inventory.mkdir()
+    (inventory / "local").symlink_to(lab.environment["ANSIBLE_INVENTORY"])
+    (inventory / "away.yml").write_text("all: {hosts: {app1: &away {ansible_connection: ssh, ansible_port: 1}, app2: *away, lb1: *away}}\n")
+    where = f"{lab.environment['ANSIBLE_INVENTORY']},{inventory / 'away.yml'}"
+    described = {"autoscale_services": {"planned": shop(8102)}}
+    run = run_playbook("deploy", "--check", "--diff", lab=lab, extra_vars=described, environment={"ANSIBLE_INVENTORY": where}).succeeded()
+    assert "planned: 0 -> 2" in run.output
+    assert '"generation": 1' in run.output, "the diff shows the release"
+    assert all(counters["unreachable"] == 0 for counters in run.recap.values())
+    assert "autoscale/planned/" not in http_get(f"{lab.server.url}/v1/kv/?keys")
+    assert instances(lab, "planned") == {}
+
+
+def test_scaling_by_hand_holds_and_loses_no_request(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
+    deploy(byhand=shop(8103, ports="20300-20399")).succeeded()
+    with no_request_lost(lab, 8103, 30, tmp_path):
+        by_two = {"autoscale_service": "byhand", "autoscale_count": 2, "autoscale_drain_deadline": 5}
+        assert "byhand: 2 -> 4" in run_playbook("scale_out", "--check", lab=lab, extra_vars=by_two).succeeded().output
+        assert len(instances(lab, "byhand")) == 2
+        run_playbook("scale_out", lab=lab, extra_vars=by_two).succeeded()
+        assert len(rotation(lab, "byhand")) == 4
+        assert run_playbook("reconcile", lab=lab).succeeded().changed == 0
+        run_playbook("scale_in", lab=lab, extra_vars={**by_two, "autoscale_count": 1}).succeeded()
+        assert len(rotation(lab, "byhand")) == len(instances(lab, "byhand")) == 3
+        assert run_playbook("reconcile", lab=lab).succeeded().changed == 0
+        too_far = run_playbook("scale_out", lab=lab, extra_vars={**by_two, "autoscale_count": 9})
+        assert too_far.code != 0
+        assert "byhand: 3 +9 is 12 replicas, but its policy allows 2 to 6" in too_far.output
+
+
+def test_a_changed_version_is_rolled_out_one_by_one_without_losing_a_request(lab: Lab, deploy: Any, tmp_path: Path) -> None:
+    deploy(rolling=shop(8104, ports="20400-20499")).succeeded()
+    with no_request_lost(lab, 8104, 30, tmp_path):
+        deploy(rolling=shop(8104, version="2", ports="20400-20499")).succeeded()
+    entries = json.loads(http_get(f"{lab.server.url}/v1/catalog/service/rolling"))
+    assert [entry["ServiceMeta"]["autoscale-version"] for entry in entries] == ["2", "2"]
+    assert rotation(lab, "rolling") == set(instances(lab, "rolling"))
+    assert json.loads(http_get(f"http://{lab.address('lb1')}:8104/work?nonce=n"))["version"] == "2"
+
+
+def test_reconcile_follows_the_requests_out_and_in_again(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
+    run_playbook("prepare", lab=lab).succeeded()
+    behavior = {"scale_down": {"stabilization_window_seconds": 3}}
+    scale = {"min_replicas": 2, "max_replicas": 4, "metrics": [{"requests": 10}], "behavior": behavior}
+    deploy(busy=shop(8105, ports="20500-20599", scale=scale)).succeeded()
+    wait = {"lab": lab, "extra_vars": {"autoscale_metrics_window": "4s", "autoscale_drain_deadline": 5}}
+    with no_request_lost(lab, 8105, 40, tmp_path):
+
+        def grown() -> bool:
+            run_playbook("reconcile", **wait).succeeded()
+            return len(rotation(lab, "busy")) == 4
+
+        wait_until(grown, "reconcile to scale out to 4", 90)
+    wait_until(lambda: "-> 2" in run_playbook("reconcile", **wait).output, "reconcile to scale in to 2", 90)
+    assert len(rotation(lab, "busy")) == len(instances(lab, "busy")) == 2
+    assert document(lab, "busy", "scale")["replicas"] == 2
+    logged = [json.loads(line) for line in (lab.root / "decisions.jsonl").read_text().splitlines()]
+    moves = [entry for entry in logged if entry["service"] == "busy" and entry["kind"].startswith("scale_")]
+    changes = [(entry["current"], entry["desired"]) for entry in moves]
+    assert (changes[0][0], max(desired for _current, desired in changes), changes[-1][1]) == (2, 4, 2)
+
+
+def test_remove_takes_everything_away_and_may_be_repeated(lab: Lab, deploy: Any, run_playbook: Run) -> None:
+    deploy(gone=shop(8106, ports="20600-20699")).succeeded()
+    confirmed = {"autoscale_service": "gone", "autoscale_confirm_remove": "gone", "autoscale_drain_deadline": 5}
+    refused = run_playbook("remove", lab=lab, extra_vars={**confirmed, "autoscale_confirm_remove": "other"})
+    assert refused.code != 0
+    assert "autoscale_confirm_remove=gone" in refused.output
+    assert "gone: 2 -> 0" in run_playbook("remove", "--check", "--diff", lab=lab, extra_vars=confirmed).succeeded().output
+    assert len(instances(lab, "gone")) == 2
+    run_playbook("remove", lab=lab, extra_vars=confirmed).succeeded()
+    assert instances(lab, "gone") == {}
+    assert "autoscale/gone/" not in http_get(f"{lab.server.url}/v1/kv/?keys")
+    assert not (lab.haproxy.config_dir / "gone.cfg").exists()
+    assert run_playbook("remove", lab=lab, extra_vars=confirmed).succeeded().changed == 0

@@ -1,0 +1,416 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real processes for the local lab and the tests: started on loopback addresses, waited for, ended by pid. Linux only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# Every process that a lab starts carries this, and so does every process that those start: orphans are found by it.
+MARKER = "AUTOSCALE_LAB_PROCESS"
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15.0) -> Any:
+    """Return the first true answer of a condition, asked again and again; raise TimeoutError with the last answer.
+
+    Args:
+        condition: an OSError in it counts as "not yet".
+        what: what is waited for, for the error.
+        timeout: seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            last = condition()
+            if last:
+                return last
+        except OSError as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not so after {timeout:g} s; the last answer was {last!r}")
+        time.sleep(0.02)
+
+
+def http_get(url: str, timeout: float = 2.0) -> str:
+    """The body of a 200 answer; everything else is an OSError."""
+    with _NO_PROXY.open(url, timeout=timeout) as response:
+        return str(response.read().decode())
+
+
+def is_free(address: str, port: int) -> bool:
+    """Whether nothing listens on a TCP address and port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def find_program(name: str, variable: str | None = None) -> str:
+    """The path of a program: the environment variable first, then the clone's build/bin, this Python's folder and PATH."""
+    chosen = os.environ.get(variable or f"{name.upper()}_BINARY")
+    if chosen:
+        return chosen
+    build = Path(__file__).resolve().parents[2] / "build" / "bin"
+    path = os.pathsep.join([str(build), str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which(name, path=path)
+    if not found:
+        raise FileNotFoundError(f"{name} is not installed: run `make setup`, or name its path in {variable or name.upper() + '_BINARY'}")
+    return found
+
+
+class Process:
+    """One process, its log file and its readiness.
+
+    Args:
+        name: unique in a lab.
+        command: the program and its arguments; it must stay in the foreground.
+        folder: holds its files and `<name>.log`.
+        ready: asked until it is true; an OSError in it counts as "not yet".
+        lab: what MARKER is set to.
+        listens: address and port that must be free before the start, lest somebody else answers in its place.
+        environment: added to the inherited one.
+        parent_gone: the signal that the kernel sends it when the starting process (thread) dies, also by SIGKILL.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        ready: Callable[[], Any],
+        lab: str,
+        listens: tuple[str, int] | None = None,
+        environment: Mapping[str, str] | None = None,
+        parent_gone: str = "KILL",
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.folder = folder
+        self.log = folder / f"{name}.log"
+        self._ready = ready
+        self._listens = listens
+        self._environment = {**(environment or {}), MARKER: lab}
+        self._parent_gone = parent_gone
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Process:
+        try:
+            return self.start().wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        if self._popen is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._popen.pid
+
+    def running(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    def start(self) -> Process:
+        """Start it without waiting until it is ready."""
+        if self.running():
+            raise RuntimeError(f"{self.name} is running already, with pid {self.pid}")
+        if self._listens and not is_free(*self._listens):
+            raise RuntimeError(f"{self.name} cannot start: something listens on {self._listens[0]}:{self._listens[1]} already")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                # setpriv (util-linux) sets the parent-death signal and becomes the program: same pid, no code run between fork and exec.
+                ["setpriv", "--pdeathsig", self._parent_gone, *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
+                # Ctrl-C in a terminal goes to the whole foreground group: the owner ends its processes itself, in order.
+                start_new_session=True,
+            )
+        return self
+
+    def wait_ready(self, timeout: float = 20.0) -> Process:
+        """Wait until it is ready; raise with the end of its log when it ends or does not get ready in `timeout` seconds."""
+
+        def ready_or_gone() -> Any:
+            return not self.running() or self._ready()
+
+        try:
+            wait_until(ready_or_gone, f"{self.name} is ready", timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.tail()}") from None
+        if not self.running():
+            code = self._popen.returncode if self._popen else None
+            raise RuntimeError(f"{self.name} ended with {code} before it was ready; its log ends with:\n{self.tail()}")
+        return self
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End it with SIGTERM, and with SIGKILL after `timeout` seconds."""
+        if self._popen is None or not self.running():
+            return
+        self._popen.send_signal(signal.SIGCONT)
+        self._popen.terminate()
+        try:
+            self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash does."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait()
+
+    def pause(self) -> None:
+        """Stop it from running (SIGSTOP): sockets stay open, nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> Process:
+        self.stop()
+        return self.start().wait_ready()
+
+    def tail(self, lines: int = 15) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else "(no log)"
+
+
+class Consul(Process):
+    """A Consul agent on an address of its own, with the standard ports.
+
+    Args:
+        name: the node's name.
+        address: where it binds and where its HTTP API listens.
+        server: None makes it a server of its own; else the address of the server to join.
+        options: further configuration, merged on the top level.
+    """
+
+    def __init__(
+        self, name: str, address: str, folder: Path, *, lab: str, server: str | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.address = address
+        self.url = f"http://{address}:8500"
+        role = {"retry_join": [server], "retry_interval": "200ms"} if server else {"server": True, "bootstrap_expect": 1}
+        self._config = {
+            "node_name": name,
+            "data_dir": str(folder / "data"),
+            "bind_addr": address,
+            "client_addr": address,
+            "ports": {"dns": -1, "grpc": -1, "serf_wan": -1},
+            "performance": {"raft_multiplier": 1},
+            "disable_update_check": True,
+            # A stopped client leaves at once, a killed one is a lost node; a stopped server is one that is down for now.
+            "leave_on_terminate": bool(server),
+            **role,
+            **(options or {}),
+        }
+        command = [find_program("consul"), "agent", f"-config-file={folder / 'consul.json'}"]
+        super().__init__(f"consul-{name}", command, folder, ready=self._has_leader_and_node, lab=lab, listens=(address, 8500))
+
+    def start(self) -> Process:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "consul.json").write_text(json.dumps(self._config, indent=2))
+        return super().start()
+
+    def _has_leader_and_node(self) -> bool:
+        if not json.loads(http_get(f"{self.url}/v1/status/leader")):
+            return False
+        nodes = json.loads(http_get(f"{self.url}/v1/catalog/nodes"))
+        return self._config["node_name"] in [node["Node"] for node in nodes]
+
+
+class HAProxy(Process):
+    """HAProxy in master-worker mode with a base configuration and a folder with one file per service.
+
+    Args:
+        address: of the statistics page (/stats) and the Prometheus exporter (/metrics), on port 8404.
+    """
+
+    BASE = """\
+global
+    maxconn 2000
+    stats socket {socket} mode 0600 level admin expose-fd listeners
+    stats timeout 1m
+    server-state-file {socket}.state
+    hard-stop-after 60s
+
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout queue 60s
+    timeout http-request 10s
+    timeout http-keep-alive 60s
+    option redispatch
+    retries 3
+
+frontend stats
+    bind {address}:8404
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    stats enable
+    stats uri /stats
+    stats refresh 2s
+"""
+
+    def __init__(self, address: str, folder: Path, *, lab: str) -> None:
+        self.address = address
+        self.binary = find_program("haproxy")
+        self.socket = folder / "haproxy.sock"
+        self.config_dir = folder / "conf.d"
+        self.base_config = folder / "haproxy.cfg"
+        self.pid_file = folder / "haproxy.pid"
+        self.metrics_url = f"http://{address}:8404/metrics"
+        command = [self.binary, "-W", "-f", str(self.base_config), "-f", str(self.config_dir), "-p", str(self.pid_file)]
+        # The worker ends when its master is gone.
+        super().__init__("haproxy", command, folder, ready=self._answers, lab=lab, listens=(address, 8404))
+
+    def start(self) -> Process:
+        self.config_dir.mkdir(parents=True, exist_ok=True)
+        check_socket_path(self.socket)
+        self.base_config.write_text(self.BASE.format(socket=self.socket, address=self.address))
+        return super().start()
+
+    def _answers(self) -> str:
+        return http_get(f"{self.metrics_url}?scope=global")
+
+    def command_line(self, command: str) -> str:
+        """The answer of the runtime API to one command."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self.socket))
+            connection.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+class Prometheus(Process):
+    """Prometheus with a configuration that can be replaced and reloaded over HTTP.
+
+    Args:
+        config: used when there is no configuration file yet.
+    """
+
+    def __init__(self, address: str, folder: Path, *, lab: str, config: str = "global: {scrape_interval: 1s}\n") -> None:
+        self.address = address
+        self.url = f"http://{address}:9090"
+        self.config_file = folder / "prometheus.yml"
+        self.promtool = find_program("promtool")
+        self._config = config
+        command = [
+            find_program("prometheus"),
+            f"--config.file={self.config_file}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={address}:9090",
+            "--web.enable-lifecycle",
+            "--log.level=warn",
+        ]
+        super().__init__("prometheus", command, folder, ready=self._answers, lab=lab, listens=(address, 9090))
+
+    def start(self) -> Process:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.config_file.exists():
+            self.config_file.write_text(self._config)
+        return super().start()
+
+    def _answers(self) -> str:
+        return http_get(f"{self.url}/-/ready")
+
+
+class Supervisor(Process):
+    """A supervisord that runs what the files in its configuration folder name; after kill() these go on as orphans, as on a real host."""
+
+    CONFIG = """\
+[unix_http_server]
+file = {socket}
+chmod = 0600
+
+[supervisord]
+nodaemon = true
+logfile = {folder}/supervisord-main.log
+pidfile = {folder}/supervisord.pid
+childlogdir = {folder}/log
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl = unix://{socket}
+
+[include]
+files = {conf_dir}/*.ini
+"""
+
+    def __init__(self, name: str, folder: Path, *, lab: str) -> None:
+        self.socket = folder / "supervisor.sock"
+        self.conf_dir = folder / "supervisor.d"
+        self.config_file = folder / "supervisord.conf"
+        command = [find_program("supervisord"), "--nodaemon", "--configuration", str(self.config_file)]
+        # TERM and not KILL: supervisord ends its own children then.
+        super().__init__(f"supervisor-{name}", command, folder, ready=self._answers, lab=lab, parent_gone="TERM")
+
+    def start(self) -> Process:
+        self.conf_dir.mkdir(parents=True, exist_ok=True)
+        (self.folder / "log").mkdir(exist_ok=True)
+        check_socket_path(self.socket)
+        self.config_file.write_text(self.CONFIG.format(socket=self.socket, folder=self.folder, conf_dir=self.conf_dir))
+        return super().start()
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(self.socket))
+        return True
+
+
+def check_socket_path(path: Path) -> None:
+    """HAProxy binds `<path>.<pid>.tmp` at first, and a unix socket's path has 107 bytes at the most."""
+    if len(os.fsencode(path)) > 95:
+        raise ValueError(f"{path} is too long for a unix socket: choose a shorter folder for the lab (AUTOSCALE_LAB_ROOT)")
+
+
+def marked_processes(lab: str) -> list[int]:
+    """The pids of all running processes that a lab started, directly or not."""
+    wanted = f"{MARKER}={lab}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def end_marked_processes(lab: str, timeout: float = 10.0) -> list[int]:
+    """End what a lab left running: SIGTERM, and SIGKILL after half of `timeout` seconds; return the pids."""
+    left = marked_processes(lab)
+    for number, at_most in ((signal.SIGTERM, timeout / 2), (signal.SIGKILL, timeout / 2)):
+        for pid in marked_processes(lab):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not marked_processes(lab), f"the processes of {lab} are gone", at_most)
+            return left
+    raise TimeoutError(f"processes of {lab} do not end: {marked_processes(lab)}")

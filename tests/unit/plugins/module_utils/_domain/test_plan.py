@@ -1,0 +1,403 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Record, Slot
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.plan import PHASES, Situation, instance_item, plan
+from ansible_collections.microservices.autoscale.tests.unit.builders import decision, fleet, host, instance, service, situation
+
+SHOP = service()
+UNBALANCED = service(balance=None)
+NEXT = service(version="1.4.3")
+ONE, TWO, THREE = (instance(SHOP, where, port) for where, port in (("app1", 20000), ("app2", 20000), ("app1", 20001)))
+
+
+def stated(one, state):
+    return dataclasses.replace(one, state=state)
+
+
+def planned(given, of_fleet=None, **more):
+    (made,) = plan([given], of_fleet or fleet(), **more)
+    return made
+
+
+def did(made):
+    """The steps as (phase, host, ids): of a pool the servers that it has then, of the others the instance."""
+    return [
+        (phase, where, tuple(server["id"].removeprefix("shop-") for server in item["servers"]) if "servers" in item else _short(item))
+        for phase in PHASES
+        for where, items in made.steps.get(phase, {}).items()
+        for item in items
+    ]
+
+
+def _short(item):
+    return (item.get("id") or item["server"]).removeprefix("shop-")
+
+
+def settled(instances, desired):
+    """A situation in which the pool is confirmed as it is."""
+    given = situation(SHOP, instances, desired)
+    return dataclasses.replace(given, record=dataclasses.replace(given.record, pools=planned(given).pools))
+
+
+def test_the_order_of_the_phases_is_out_before_in():
+    assert PHASES == ("start", "balance", "maintain", "drain", "stop", "forget")
+
+
+def test_what_is_as_desired_has_no_steps():
+    made = planned(settled([ONE, TWO], 2))
+    assert (made.steps, made.rounds, made.pools, made.notes, made.problems) == ({}, 0, {}, [], [])
+
+
+def test_a_first_deploy():
+    made = planned(Situation(Record(SHOP), decision(2, kind="initial"), ()), explicit=True)
+    assert did(made) == [("start", "app1", "app1-20000"), ("start", "app2", "app2-20000"), ("balance", "lb1", ("app1-20000", "app2-20000"))]
+    assert (made.rounds, [slot.id for slot in made.starts]) == (1, ["shop-app1-20000", "shop-app2-20000"])
+
+
+def test_scale_out():
+    made = planned(settled([ONE, TWO], 3), fleet(ports={"app1": [20000], "app2": [20000]}))
+    assert did(made) == [("start", "app1", "app1-20001"), ("balance", "lb1", ("app1-20000", "app1-20001", "app2-20000"))]
+
+
+def test_scale_in():
+    made = planned(situation(SHOP, [ONE, TWO, THREE], 2))
+    assert did(made) == [
+        ("maintain", "app1", "app1-20001"),
+        ("drain", "lb1", "app1-20001"),
+        ("stop", "app1", "app1-20001"),
+        ("forget", "lb1", ("app1-20000", "app2-20000")),
+    ]
+
+
+def test_a_service_without_balance_touches_no_balancer():
+    made = planned(situation(UNBALANCED, [ONE, TWO, THREE], 2, pool=[]))
+    assert did(made) == [("maintain", "app1", "app1-20001"), ("stop", "app1", "app1-20001")]
+
+
+def test_every_balancer_gets_its_steps_and_is_confirmed():
+    made = planned(situation(SHOP, [ONE, TWO], 2), fleet(balancers=("lb1", "lb2")))
+    assert sorted(made.pools) == ["lb1", "lb2"]
+    assert {where for _phase, where, _what in did(made)} == {"lb1", "lb2"}
+
+
+def test_what_is_confirmed_is_not_done_again():
+    first = planned(situation(SHOP, [ONE, TWO], 2))
+    again = planned(Situation(Record(SHOP, scale=2, pools=first.pools), decision(2), (ONE, TWO)))
+    assert again.steps == {}
+
+
+@pytest.mark.parametrize("changes", [{"weight": 7}, {"algorithm": "source"}, {"listen": 8081}, {"max_connections": 4}])
+def test_changed_balancing_is_brought_out_without_touching_an_instance(changes):
+    confirmed = planned(situation(SHOP, [ONE, TWO], 2)).pools
+    made = planned(Situation(Record(service(balance=changes), scale=2, pools=confirmed), decision(2), (ONE, TWO)))
+    assert did(made) == [("balance", "lb1", ("app1-20000", "app2-20000"))]
+
+
+# Unhealthy, lost, parked, draining
+
+
+def test_new_before_old_for_an_unhealthy_instance():
+    bad = stated(TWO, seen.UNHEALTHY)
+    made = planned(situation(SHOP, [ONE, bad], 2, pool=[ONE.id, TWO.id]), fleet(ports={"app1": [20000], "app2": [20000]}))
+    assert did(made) == [
+        ("start", "app1", "app1-20001"),
+        ("balance", "lb1", ("app1-20000", "app1-20001", "app2-20000")),
+        ("maintain", "app2", "app2-20000"),
+        ("drain", "lb1", "app2-20000"),
+        ("stop", "app2", "app2-20000"),
+        ("forget", "lb1", ("app1-20000", "app1-20001")),
+    ]
+
+
+def test_a_lost_instance_is_replaced_and_its_host_left_alone():
+    made = planned(
+        situation(SHOP, [ONE, stated(TWO, seen.LOST)], 2, pool=[ONE.id, TWO.id]),
+        fleet(host("app1"), host("app2", alive=False), ports={"app1": [20000]}),
+    )
+    assert did(made) == [
+        ("start", "app1", "app1-20001"),
+        ("balance", "lb1", ("app1-20000", "app1-20001", "app2-20000")),
+        ("drain", "lb1", "app2-20000"),
+        ("forget", "lb1", ("app1-20000", "app1-20001")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "hosts"),
+    [
+        (seen.LOST, [host("app1", alive=False)]),
+        (seen.UNHEALTHY, [host("app1", cordoned=True)]),
+        (seen.SUSPECT, [host("app1", alive=False)]),
+    ],
+)
+def test_without_a_place_for_replacements_nothing_leaves_the_rotation(state, hosts):
+    given = situation(SHOP, [stated(ONE, state), stated(THREE, state)], 3, pool=[ONE.id, THREE.id])
+    made = planned(given, fleet(*hosts))
+    assert [step for step in did(made) if step[0] in ("maintain", "drain", "stop", "forget")] == []
+    assert made.problems[0].startswith("shop: no place for ")
+
+
+def test_a_dead_only_host_changes_no_pool():
+    confirmed = planned(situation(SHOP, [ONE, THREE], 2)).pools
+    lost = (stated(ONE, seen.LOST), stated(THREE, seen.LOST))
+    made = planned(Situation(Record(SHOP, scale=2, pools=confirmed), decision(2), lost), fleet(host("app1", alive=False)))
+    assert (made.steps, made.problems) == (
+        {},
+        [
+            "shop: no place for 2 more instances: app1 is silent (its Consul agent does not answer); "
+            "bring a host of group app back or add one"
+        ],
+    )
+
+
+def test_a_suspect_instance_counts_and_stays():
+    assert planned(settled([ONE, stated(TWO, seen.SUSPECT)], 2)).steps == {}
+
+
+def test_a_parked_instance_counts_and_is_only_taken_out_of_rotation():
+    made = planned(situation(SHOP, [ONE, stated(TWO, seen.PARKED)], 2, pool=[ONE.id, TWO.id]))
+    assert did(made) == [("drain", "lb1", "app2-20000"), ("forget", "lb1", ("app1-20000",))]
+
+
+def test_a_parked_instance_is_not_chosen_to_leave():
+    made = planned(situation(SHOP, [ONE, stated(TWO, seen.PARKED), THREE], 1))
+    assert [one.id for one in made.stops] == ["shop-app1-20001", "shop-app1-20000"]
+
+
+def test_a_drain_that_was_begun_is_brought_to_its_end():
+    made = planned(situation(SHOP, [ONE, TWO, stated(THREE, seen.DRAINING)], 2, pool=[ONE.id, TWO.id, THREE.id]))
+    assert did(made) == [
+        ("maintain", "app1", "app1-20001"),
+        ("drain", "lb1", "app1-20001"),
+        ("stop", "app1", "app1-20001"),
+        ("forget", "lb1", ("app1-20000", "app2-20000")),
+    ]
+
+
+def test_an_instance_that_is_gone_only_leaves_the_pool():
+    made = planned(situation(SHOP, [ONE, TWO], 2, pool=[ONE.id, TWO.id, "shop-app1-20001"]))
+    assert did(made) == [("balance", "lb1", ("app1-20000", "app2-20000"))]
+
+
+def test_a_start_that_was_begun_is_brought_to_its_end_before_anything_goes():
+    young = instance(NEXT, "app2", 20001, seen.STARTING)
+    made = planned(situation(NEXT, [ONE, TWO, young], 2, pending=(Slot(young.id, "app2", 20001),)), rollout=True)
+    assert did(made)[0] == ("start", "app2", "app2-20001")
+    assert len(made.stops) == 1
+
+
+# Hosts outside the run, unknown nodes
+
+
+def test_a_cordoned_balancer_stops_everything_about_its_service():
+    made = planned(situation(SHOP, [ONE], 2), fleet(host("app1"), host("lb1", cordoned=True)))
+    assert (made.steps, made.starts, made.pools, made.rounds) == ({}, [], {}, 0)
+    assert made.notes == ["nothing is done: its balancer lb1 is outside this run (--limit)"]
+
+
+def test_a_cordoned_balancer_does_not_matter_to_a_service_without_balance():
+    assert planned(situation(UNBALANCED, [ONE], 2, pool=[]), fleet(host("app1"), host("lb1", cordoned=True))).starts != []
+
+
+@pytest.mark.parametrize(
+    ("where", "note"),
+    [
+        (host("app1", cordoned=True), "shop-app1-20001 stays: its host app1 is outside this run (--limit)"),
+        (host("app1", alive=False), "shop-app1-20001 stays: its host app1 is silent"),
+    ],
+)
+def test_an_instance_on_a_host_out_of_reach_stays_and_it_is_told(where, note):
+    made = planned(situation(SHOP, [ONE, TWO, THREE], 2), fleet(where, host("app2")))
+    assert (made.stops, made.notes) == ([], [note])
+
+
+def test_an_instance_on_an_unknown_node_is_a_problem():
+    stray = dataclasses.replace(stated(THREE, seen.DRAINING), host=None, node="elsewhere")
+    made = planned(situation(UNBALANCED, [ONE, TWO, stray], 2, pool=[]))
+    assert made.problems == ["shop: shop-app1-20001 is on node elsewhere, which the inventory does not know"]
+
+
+def test_a_host_that_left_the_group_is_emptied_by_a_rollout_only():
+    given = situation(SHOP, [ONE, TWO], 2)
+    shrunk = fleet(host("app1"), host("app2"), group=["app1"], ports={"app1": [20000]})
+    assert [one.id for one in planned(given, shrunk, rollout=True).stops] == ["shop-app2-20000"]
+    assert planned(given, shrunk).stops == []
+
+
+def test_without_balancers_a_balanced_service_is_a_problem():
+    made = planned(situation(SHOP, [ONE], 1, pool=[]), fleet(balancers=()))
+    assert made.problems == ["shop: has a balance block, but the inventory group autoscale_balancers has no hosts"]
+
+
+# Rollouts
+
+
+def test_a_rollout_starts_one_and_stops_one():
+    made = planned(situation(NEXT, [ONE, TWO], 2), fleet(ports={"app1": [20000], "app2": [20000]}), rollout=True)
+    assert ([slot.id for slot in made.starts], [one.id for one in made.stops], made.rounds) == (["shop-app1-20001"], ["shop-app1-20000"], 2)
+
+
+def test_an_outdated_instance_out_of_reach_does_not_keep_the_others_waiting():
+    made = planned(situation(NEXT, [ONE, TWO], 2), fleet(host("app1", cordoned=True), host("app2"), ports={"app2": [20000]}), rollout=True)
+    assert ([one.id for one in made.stops], made.rounds) == (["shop-app2-20000"], 1)
+    assert made.notes == ["shop-app1-20000 stays: its host app1 is outside this run (--limit)"]
+
+
+def test_without_anything_to_replace_within_reach_there_is_no_surge():
+    renewed = instance(NEXT, "app2", 20000)
+    made = planned(situation(NEXT, [ONE, renewed], 2), fleet(host("app1", cordoned=True), host("app2")), rollout=True)
+    assert (made.starts, made.stops) == ([], [])
+
+
+def test_a_rollout_that_has_no_place_for_its_surge_stops_nothing_and_says_so():
+    full = fleet(host("app1"), ports={"app1": range(20000, 20010)})
+    made = planned(situation(NEXT, [ONE, THREE], 2), full, rollout=True)
+    assert made.stops == []
+    assert made.problems[0].startswith("shop: no place for 1 more instance: port_range 20000-20009 is full on app1")
+
+
+def test_while_a_rollout_is_unfinished_a_service_grows():
+    made = planned(situation(NEXT, [ONE, instance(NEXT, "app2", 20000)], 3))
+    assert len(made.starts) == 1
+
+
+def test_while_a_rollout_is_unfinished_a_service_does_not_shrink():
+    made = planned(situation(NEXT, [ONE, instance(NEXT, "app2", 20000), THREE], 2))
+    assert (made.stops, made.notes) == ([], ["may not shrink while a rollout is unfinished: run the playbook deploy to finish it"])
+
+
+# An empty catalog, budgets, pending places, removal
+
+
+def test_an_empty_answer_never_empties_a_pool():
+    made = planned(situation(SHOP, [], 2, pool=[ONE.id, TWO.id]))
+    assert (made.steps, made.pools, len(made.problems)) == ({}, {}, 1)
+    assert "an empty answer is not believed" in made.problems[0]
+
+
+def test_an_empty_answer_is_believed_when_a_person_asks():
+    made = planned(situation(SHOP, [], 2, pool=[ONE.id, TWO.id]), explicit=True)
+    assert (len(made.starts), made.problems) == (2, [])
+
+
+def test_an_empty_answer_is_no_wonder_before_anything_was_in_rotation():
+    assert len(planned(situation(SHOP, [], 2)).starts) == 2
+
+
+def many(name, count):
+    of = service(name)
+    return situation(of, [instance(of, "app1", 20000 + index) for index in range(count)], 1)
+
+
+def test_the_budget_covers_the_whole_fleet():
+    plans = plan([many("cart", 4), many("shop", 4), many("stock", 4)], fleet(max_removals=5))
+    assert [len(made.stops) for made in plans] == [3, 2, 0]
+    assert plans[1].notes == ["1 instances wait for the next run: at most 5 leave the fleet per run"]
+
+
+def test_what_waits_for_the_budget_stays_in_rotation():
+    (made,) = plan([many("shop", 4)], fleet(max_removals=1))
+    assert len(made.pools["lb1"]["servers"]) == 3
+
+
+PENDING = (Slot("shop-app1-20003", "app1", 20003), Slot("shop-app2-20003", "app2", 20003))
+
+
+@pytest.mark.parametrize(
+    ("desired", "hosts", "expected"),
+    [
+        # Used again where they are needed, stopped where they are not.
+        (4, (), [("start", "app1", "app1-20003"), ("start", "app2", "app2-20003")]),
+        (3, (), [("start", "app1", "app1-20003"), ("stop", "app2", "app2-20003")]),
+        (2, (), [("stop", "app1", "app1-20003"), ("stop", "app2", "app2-20003")]),
+        # A host out of reach is not asked.
+        (2, (host("app1"), host("app2", alive=False)), [("stop", "app1", "app1-20003")]),
+        (2, (host("app1"), host("app2", cordoned=True)), [("stop", "app1", "app1-20003")]),
+        (2, (host("app1"),), [("stop", "app1", "app1-20003")]),
+    ],
+)
+def test_places_reserved_by_a_killed_run(desired, hosts, expected):
+    made = planned(situation(UNBALANCED, [ONE, TWO], desired, pool=[], pending=PENDING), fleet(*hosts))
+    assert did(made) == expected
+
+
+def test_a_reserved_place_that_is_registered_is_an_instance_like_others():
+    made = planned(situation(UNBALANCED, [ONE, TWO], 2, pool=[], pending=(Slot(TWO.id, "app2", 20000),)))
+    assert made.steps == {}
+
+
+def test_nobody_else_gets_a_reserved_port():
+    pending = situation(UNBALANCED, [ONE, TWO], 2, pool=[], pending=(Slot("shop-app1-20001", "app1", 20001),))
+    cart = service("cart", balance=None)
+    _shop, made = plan([pending, situation(cart, [], 1, pool=[])], fleet(host("app1"), ports={"app1": [20000]}))
+    assert [slot.port for slot in made.starts] == [20002]
+
+
+def test_removing_takes_everything_away():
+    bad = stated(THREE, seen.UNHEALTHY)
+    given = situation(SHOP, [ONE, stated(TWO, seen.PARKED), bad], 2, pool=[ONE.id, bad.id], removing=True)
+    made = planned(given, explicit=True)
+    assert (made.desired, sorted(one.id for one in made.stops)) == (0, [ONE.id, THREE.id, TWO.id])
+    assert [(phase, what) for phase, where, what in did(made) if where == "lb1"] == [
+        ("drain", "app1-20000"),
+        ("drain", "app1-20001"),
+        ("forget", ()),
+    ]
+    assert made.steps["forget"]["lb1"][0]["state"] == "absent"
+
+
+def test_removing_goes_on_when_a_person_asks_only():
+    made = planned(situation(SHOP, [ONE], 2, removing=True))
+    assert (made.steps, made.notes) == ({}, ["is being removed: run the playbook remove again to finish"])
+
+
+def test_errors_of_the_decision_are_problems_and_the_rest_goes_on():
+    given = situation(SHOP, [ONE, stated(TWO, seen.UNHEALTHY)], 2, pool=[ONE.id, TWO.id])
+    held = dataclasses.replace(given, decision=decision(2, kind="held", errors=("requests: no answer",)))
+    made = planned(held)
+    assert (made.problems, len(made.starts)) == (["shop: requests: no answer"], 1)
+
+
+def test_the_item_of_an_instance_has_all_that_its_host_needs():
+    of = service(run={"resources": {"cpu": 1}, "environment": {"A": {"secret": "a"}}}, check={"http": "/healthz"}, tags=["web"])
+    assert instance_item(of, "shop-app1-20000", "app1", "192.0.2.11", 20000) == {
+        "service": "shop",
+        "id": "shop-app1-20000",
+        "host": "app1",
+        "address": "192.0.2.11",
+        "port": 20000,
+        "version": "1.4.2",
+        "digest": of.digest,
+        "run": {
+            "provider": "supervisor",
+            "artifact": None,
+            "command": "/srv/shop --port {port}",
+            "user": None,
+            "environment": {"A": {"secret": "a"}},
+            "pre_start": None,
+            "stop_grace": 30.0,
+        },
+        "check": {"http": "/healthz", "tcp": False, "interval": 10.0, "timeout": 5.0},
+        "tags": ["web"],
+        "meta": {"autoscale-service": "shop", "autoscale-version": "1.4.2", "autoscale-digest": of.digest},
+        "weight": 100,
+        "healthy_deadline": 300.0,
+        "min_healthy_time": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("balance", "listen"),
+    [({"listen": 8080}, (host("lb1").address, 8080)), ({"listen": "203.0.113.9:80"}, ("203.0.113.9", 80))],
+)
+def test_a_pool_listens_on_the_balancer_itself_unless_said_otherwise(balance, listen):
+    (item,) = planned(situation(service(balance=balance), [ONE, TWO], 2)).steps["balance"]["lb1"]
+    assert (item["listen"]["address"], item["listen"]["port"]) == listen
