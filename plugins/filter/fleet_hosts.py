@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
-  - Gives name, Consul node, address and whether it is cordoned for each host. The node is the host's C(autoscale_consul_node), by default its
-    name in the inventory; the address its C(autoscale_address), by default that of its Consul node.
+  - Gives name, Consul node, address and whether it is cordoned for each host. The node is the host's C(autoscale_consul_node), by
+    default its name in the inventory; the address its C(autoscale_address), by default that of its Consul node.
 options:
   _input:
     description: Names of hosts.

@@ -12,7 +12,8 @@ author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
   - What is wrong with several services in the same words is one line that names the first few of them.
-  - Joins the problems that the plan names, the steps that failed and, where a person asked for the run, the services that another run had locked.
+  - Joins the problems that the plan names, the steps that failed and, where a person asked for the run, the services that another
+    run had locked.
 options:
   _input:
     description: The problems of the module fleet_plan.

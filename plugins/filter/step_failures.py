@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
-  - Looks at what each host of the phase registered. A host that was not reached, or whose task failed, has failed for all of the services that
-    it had a step for; otherwise the failures that the module reported count.
+  - Looks at what each host of the phase registered. A host that was not reached, or whose task failed, has failed for all of the
+    services that it had a step for; otherwise the failures that the module reported count.
 options:
   _input:
     description: The C(plan) of the module fleet_plan.

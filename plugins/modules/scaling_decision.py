@@ -28,7 +28,8 @@ options:
       - What each service is like, with O(policies).
       - Per service C(current_replicas); C(instances), a list of C({id, state, request}) with a state of ready, starting, unready,
         missing, draining or failed; C(readings), one per metric of the policy in its order, of C({value}), C({values}) by instance id,
-        or C({error}); and C(history) with C(recommendations), a list of C({age_seconds, replicas}), and C(events), a list of C({age_seconds, change}).
+        or C({error}); and C(history) with C(recommendations), a list of C({age_seconds, replicas}), and C(events), a list of
+        C({age_seconds, change}).
     type: dict
 extends_documentation_fragment:
   - microservices.autoscale.consul

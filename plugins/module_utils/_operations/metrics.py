@@ -24,16 +24,18 @@ from .._domain.pool import section_name
 _PARALLEL = 8
 
 # The contract: every series carries the labels service, instance_id and host; see the role prometheus.
+# Demand is what arrives at the frontend: a backend counts a request only when it leaves the queue.
+_ARRIVED = 'rate(haproxy_frontend_http_requests_total{service!=""}[%(window)ds])'
 # HAProxy's averages are over its last 1024 requests and stand still without traffic, which then counts as 0 seconds.
-_RATE = 'rate(haproxy_backend_http_requests_total{service!=""}[%(window)ds])'
+_SERVED = 'rate(haproxy_backend_http_requests_total{service!=""}[%(window)ds])'
 _WAITED = (
     '(haproxy_backend_queue_time_average_seconds{service!=""} + haproxy_backend_connect_time_average_seconds{service!=""}'
     ' + haproxy_backend_response_time_average_seconds{service!=""})'
 )
 QUERIES = {
-    "requests": f"sum by (service) ({_RATE})",
+    "requests": f"sum by (service) ({_ARRIVED})",
     "response_time": (
-        f"sum by (service) ({_WAITED} * ignoring (__name__) {_RATE}) / (sum by (service) ({_RATE}) > 0) or sum by (service) ({_RATE})"
+        f"sum by (service) ({_WAITED} * ignoring (__name__) {_SERVED}) / (sum by (service) ({_SERVED}) > 0) or sum by (service) ({_SERVED})"
     ),
     "cpu": (
         'sum by (service, instance_id) (rate(process_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
@@ -103,8 +105,8 @@ def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sourc
         samples = _prometheus(sources).query(QUERIES[kind] % {"window": max(1, math.ceil(window))})
     except AutoscaleError as error:
         return _Answers({}, error.message.replace("%", "%%"))
-    missing = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s: is {_EXPORTERS[kind]} scraped?"
-    return _Answers(_by_service(kind, samples, now), missing)
+    what = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s"
+    return _Answers(_by_service(kind, samples, now), f"{what}: is {_EXPORTERS[kind]} scraped?")
 
 
 def _by_service(kind: str, samples: Iterable[Sample], now: float) -> dict[str, Reading]:
@@ -124,20 +126,23 @@ def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats,
     if not balancers:
         return {}, "no HAProxy statistics are configured: set autoscale_haproxy_stats_urls"
     proxies = {section_name(service): service for service in services}
-    rates: dict[str, float] = {}
+    arrived: dict[str, float] = {}
+    served: dict[str, float] = {}
     waited: dict[str, float] = {}
     for balancer in balancers:
         for row in balancer.read(tuple(proxies)):
-            if row.server == "BACKEND":
-                service = proxies[row.proxy]
-                rates[service] = rates.get(service, 0.0) + (row.rate or 0)
+            service = proxies[row.proxy]
+            if row.server == "FRONTEND":
+                arrived[service] = arrived.get(service, 0.0) + (row.req_rate or 0)
+            elif row.server == "BACKEND":
+                served[service] = served.get(service, 0.0) + (row.rate or 0)
                 milliseconds = (row.qtime or 0) + (row.ctime or 0) + (row.rtime or 0)
                 waited[service] = waited.get(service, 0.0) + (row.rate or 0) * milliseconds / 1000
     if kind == "requests":
-        readings = {service: Reading(value=rate, age_seconds=0.0) for service, rate in rates.items()}
+        readings = {service: Reading(value=rate, age_seconds=0.0) for service, rate in arrived.items()}
     else:
-        readings = {service: Reading(value=waited[service] / rate if rate else 0.0, age_seconds=0.0) for service, rate in rates.items()}
-    return readings, "HAProxy's statistics have no backend of service %(service)s"
+        readings = {service: Reading(value=waited[service] / rate if rate else 0.0, age_seconds=0.0) for service, rate in served.items()}
+    return readings, "HAProxy's statistics have no proxy of service %(service)s"
 
 
 def _read_own(metric: Metric, sources: Sources, now: float) -> Reading:
