@@ -73,7 +73,7 @@ attributes:
 EXAMPLES = r"""
 - name: Check the host and its supervisord
   microservices.autoscale.doctor_info:
-    scope: host
+    scope: [host]
     consul_node: "{{ inventory_hostname }}"
   register: doctor
 

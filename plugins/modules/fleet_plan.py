@@ -126,6 +126,9 @@ plan:
     pools:
       description: By service and balancer, what is in rotation when the steps are done.
       type: dict
+    settled:
+      description: By service, the instances that are started or stopped.
+      type: dict
 summary:
   description: One line per service with a change or a note.
   type: list

@@ -116,8 +116,7 @@ EXAMPLES = r"""
     secrets:
       shop_db_password: "{{ vaulted_shop_db_password }}"
     instances:
-      - &shop
-        service: shop
+      - service: shop
         id: shop-app1-20000
         host: app1
         address: 192.0.2.11
@@ -139,9 +138,28 @@ EXAMPLES = r"""
         weight: 100
         healthy_deadline: 60
         min_healthy_time: 5
-      - <<: *shop
+      - service: shop
         id: shop-app1-20001
+        host: app1
+        address: 192.0.2.11
         port: 20001
+        version: 1.4.2
+        run:
+          provider: supervisor
+          artifact:
+            url: https://artifacts.example.com/shop-1.4.2.tar.gz
+            checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+          command: "{path}/bin/shop --listen {address}:{port}"
+          user: shop
+          environment:
+            SHOP_REGION: eu
+            SHOP_DB_PASSWORD: {secret: shop_db_password}
+        check: {http: /healthz, tcp: false, interval: 2, timeout: 1}
+        tags: [web]
+        meta: {autoscale-service: shop, autoscale-version: 1.4.2}
+        weight: 100
+        healthy_deadline: 60
+        min_healthy_time: 5
 
 - name: Take one away when nothing is in flight any more
   microservices.autoscale.instance:

@@ -19,6 +19,10 @@ options:
     description: The C(pools) of the plan that was carried out.
     type: dict
     required: true
+  settled:
+    description: The C(settled) of the plan that was carried out.
+    type: dict
+    default: {}
   services:
     description: The services without a failed step.
     type: list
@@ -45,6 +49,7 @@ EXAMPLES = r"""
   microservices.autoscale.scaling_record:
     session: "{{ lock.session }}"
     pools: "{{ planned.plan.pools }}"
+    settled: "{{ planned.plan.settled }}"
     services: [shop]
 """
 
@@ -64,6 +69,7 @@ SPEC = (
     + ArgumentSpec(
         {
             "pools": {"type": "dict", "required": True},
+            "settled": {"type": "dict", "default": {}},
             "services": {"type": "list", "elements": "str", "required": True},
         }
     )
@@ -72,7 +78,8 @@ SPEC = (
 
 def operation(params, check_mode):
     if not check_mode:
-        record(consul_from(params), signing_from(params), session=params["session"], pools=params["pools"], services=params["services"])
+        what = {name: params[name] for name in ("session", "pools", "settled", "services")}
+        record(consul_from(params), signing_from(params), **what)
     return Outcome()
 
 

@@ -80,7 +80,7 @@ published:
   returned: when O(state=published)
 """
 
-from ..module_utils._domain.service import require_known_groups
+from ..module_utils._domain.description import require_known_groups
 from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.controller import described_from, holder, signing_from

@@ -108,8 +108,8 @@ class PlaybookRun:
         return self
 
 
-@pytest.fixture
-def run_playbook(tmp_path: Path) -> Callable[..., PlaybookRun]:
+@pytest.fixture(scope="session")
+def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PlaybookRun]:
     """run_playbook("deploy", "--check", lab=lab, extra_vars={...}): a playbook of the collection by name, or any by path."""
 
     def call(
@@ -120,17 +120,18 @@ def run_playbook(tmp_path: Path) -> Callable[..., PlaybookRun]:
         environment: Mapping[str, str] | None = None,
         timeout: float = 180,
     ) -> PlaybookRun:
+        folder = tmp_path_factory.mktemp("run")
         name = str(playbook) if isinstance(playbook, Path) else f"{COLLECTION}.{playbook}"
         command = [str(Path(sys.executable).parent / "ansible-playbook"), name, *arguments]
         if extra_vars:
-            variables = tmp_path / "extra_vars.json"
+            variables = folder / "extra_vars.json"
             variables.write_text(json.dumps(extra_vars))
             command += ["--extra-vars", f"@{variables}"]
         # Found first, in place of the user's own settings.
-        (tmp_path / "ansible.cfg").touch()
+        (folder / "ansible.cfg").touch()
         done = subprocess.run(
             command,
-            cwd=tmp_path,
+            cwd=folder,
             env=ansible_environment({**(lab.environment if lab else {}), **(environment or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -52,20 +52,32 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work / "there"
 
 
-def test_the_documentation_of_every_plugin_can_be_read(installed: Path, tmp_path: Path) -> None:
-    modules = sorted(path.stem for path in (CLONE / "plugins" / "modules").glob("*.py"))
-    names = [f"microservices.autoscale.{name}" for name in modules]
-    done = subprocess.run(
-        [str(BIN / "ansible-doc"), "--json", *names],
-        env={"PATH": str(BIN), "ANSIBLE_COLLECTIONS_PATH": str(installed), "HOME": str(tmp_path), "LANG": "C.UTF-8"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    documented = json.loads(done.stdout)
+DOCUMENTED = {"module": "plugins/modules/*.py", "lookup": "plugins/lookup/*.py", "filter": "plugins/filter/*.py", "role": "roles/*"}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTED)
+def test_the_documentation_of_every_plugin_and_role_can_be_read(kind: str, installed: Path, tmp_path: Path) -> None:
+    names = sorted(f"microservices.autoscale.{path.stem}" for path in CLONE.glob(DOCUMENTED[kind]))
+
+    def read(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(BIN / "ansible-doc"), "-t", kind, *arguments, *names],
+            env={"PATH": str(BIN), "ANSIBLE_COLLECTIONS_PATH": str(installed), "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    documented = json.loads(read("--json").stdout)
     assert sorted(documented) == names
-    assert all(entry["doc"]["short_description"] and entry["examples"] for entry in documented.values())
+    if kind == "role":
+        assert all(entry["entry_points"]["main"]["short_description"] for entry in documented.values())
+    else:
+        assert all(entry["doc"]["short_description"] and entry["examples"] for entry in documented.values())
+    # As a page for people, which other code writes.
+    page = read().stdout
+    assert all(name in page for name in names)
 
 
 def test_a_playbook_runs_by_its_name(installed: Path, consul: Consul, run_playbook: Any) -> None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,49 +13,11 @@ from typing import Any
 
 import pytest
 from descriptions import shop
+from fleet import answer, document, instances, keys, newest_write, no_request_lost, rotation, versions
 from lab import Lab
-from load import Load, LoadConfig
-from processes import http_get, wait_until
+from processes import wait_until
 
 Run = Callable[..., Any]
-
-
-def instances(lab: Lab, service: str) -> dict[str, str]:
-    """The worst check status of each registered instance by id."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/health/service/{service}?consistent"))
-    return {
-        entry["Service"]["ID"]: max((check["Status"] for check in entry["Checks"]), key=("passing", "warning", "critical").index)
-        for entry in entries
-    }
-
-
-def rotation(lab: Lab, service: str) -> set[str]:
-    """The servers that HAProxy's process has up in the pool of a service."""
-    rows = [line.split(",") for line in lab.haproxy.command_line("show stat").splitlines() if line.startswith(f"autoscale_{service},")]
-    return {row[1] for row in rows if row[1] not in ("FRONTEND", "BACKEND") and row[17].startswith("UP")}
-
-
-def newest_write(lab: Lab) -> int:
-    """The index of the newest write below autoscale/ in Consul KV."""
-    return max(entry["ModifyIndex"] for entry in json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse")))
-
-
-def document(lab: Lab, service: str, name: str) -> Any:
-    return json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/{service}/{name}?raw"))
-
-
-@contextlib.contextmanager
-def no_request_lost(lab: Lab, port: int, rate: float, folder: Path) -> Iterator[None]:
-    """Send GET and POST meanwhile; each of them must be answered, by a right answer."""
-    load = Load(LoadConfig(lab.address("lb1"), port, [[0, rate], [150, rate]]), folder)
-    load.start()
-    try:
-        wait_until(load.snapshot, "the load to begin")
-        yield
-        result = load.finish(60)
-    finally:
-        load.kill()
-    assert (result["outcomes"].keys(), result["examples"]) == ({"ok"}, []), result
 
 
 @pytest.fixture
@@ -79,7 +40,7 @@ def test_deploy_brings_a_service_up_and_a_second_one_changes_nothing(lab: Lab, d
     deploy(first=shop(8101, ports="20100-20199")).succeeded()
     assert instances(lab, "first") == {"first-app1-20100": "passing", "first-app2-20100": "passing"}
     assert rotation(lab, "first") == {"first-app1-20100", "first-app2-20100"}
-    assert json.loads(http_get(f"http://{lab.address('lb1')}:8101/work?nonce=n"))["nonce"] == "n"
+    assert answer(lab, 8101)["nonce"] == "n"
     assert deploy(first=shop(8101, ports="20100-20199")).succeeded().changed == 0
     before = newest_write(lab)
     for _twice in range(2):
@@ -102,7 +63,7 @@ def test_check_mode_shows_the_plan_and_opens_no_connection(lab: Lab, run_playboo
     assert "planned: 0 -> 2" in run.output
     assert '"generation": 1' in run.output, "the diff shows the release"
     assert all(counters["unreachable"] == 0 for counters in run.recap.values())
-    assert "autoscale/planned/" not in http_get(f"{lab.server.url}/v1/kv/?keys")
+    assert not [key for key in keys(lab) if key.startswith("autoscale/planned/")]
     assert instances(lab, "planned") == {}
 
 
@@ -127,10 +88,9 @@ def test_a_changed_version_is_rolled_out_one_by_one_without_losing_a_request(lab
     deploy(rolling=shop(8104, ports="20400-20499")).succeeded()
     with no_request_lost(lab, 8104, 30, tmp_path):
         deploy(rolling=shop(8104, version="2", ports="20400-20499")).succeeded()
-    entries = json.loads(http_get(f"{lab.server.url}/v1/catalog/service/rolling"))
-    assert [entry["ServiceMeta"]["autoscale-version"] for entry in entries] == ["2", "2"]
+    assert list(versions(lab, "rolling").values()) == ["2", "2"]
     assert rotation(lab, "rolling") == set(instances(lab, "rolling"))
-    assert json.loads(http_get(f"http://{lab.address('lb1')}:8104/work?nonce=n"))["version"] == "2"
+    assert answer(lab, 8104)["version"] == "2"
 
 
 def test_reconcile_follows_the_requests_out_and_in_again(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
@@ -165,6 +125,6 @@ def test_remove_takes_everything_away_and_may_be_repeated(lab: Lab, deploy: Any,
     assert len(instances(lab, "gone")) == 2
     run_playbook("remove", lab=lab, extra_vars=confirmed).succeeded()
     assert instances(lab, "gone") == {}
-    assert "autoscale/gone/" not in http_get(f"{lab.server.url}/v1/kv/?keys")
+    assert not [key for key in keys(lab) if key.startswith("autoscale/gone/")]
     assert not (lab.haproxy.config_dir / "gone.cfg").exists()
     assert run_playbook("remove", lab=lab, extra_vars=confirmed).succeeded().changed == 0

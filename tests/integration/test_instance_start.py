@@ -103,9 +103,7 @@ def test_a_killed_process_is_restarted_in_place_and_registered_once(
     assert call(one)["changed"] is False
 
 
-def test_a_changed_version_replaces_in_place_and_old_folders_go(
-    call: Callable[..., dict[str, Any]], folder: Path, address: str
-) -> None:
+def test_a_changed_version_replaces_in_place_and_old_folders_go(call: Callable[..., dict[str, Any]], folder: Path, address: str) -> None:
     port = free_port(address)
     versions = folder / "state" / "services" / "versions-of" / "versions"
     for number in range(1, 5):
@@ -116,9 +114,7 @@ def test_a_changed_version_replaces_in_place_and_old_folders_go(
     assert kept == ["3.0", "4.0"]
 
 
-@pytest.mark.parametrize(
-    ("mode", "reason"), [("sick", "HTTP GET"), ("crash", "cannot go on")], ids=["never healthy", "ends at once"]
-)
+@pytest.mark.parametrize(("mode", "reason"), [("sick", "HTTP GET"), ("crash", "cannot go on")], ids=["never healthy", "ends at once"])
 def test_one_that_never_becomes_healthy_is_undone_and_the_other_goes_on(
     call: Callable[..., dict[str, Any]],
     consul: Consul,
@@ -178,9 +174,7 @@ def test_an_artifact_is_verified_and_cannot_leave_its_folder(
         assert not list((folder / "state" / "services" / service / "versions").iterdir())
 
 
-def test_an_artifact_comes_over_http(
-    call: Callable[..., dict[str, Any]], folder: Path, address: str, artifact: dict[str, str]
-) -> None:
+def test_an_artifact_comes_over_http(call: Callable[..., dict[str, Any]], folder: Path, address: str, artifact: dict[str, str]) -> None:
     server_port = free_port(address)
     host = archive(folder / "server.tar.gz", {"app.py": APP})
     serve = f"{sys.executable} -m http.server {{port}} --bind {{address}} --directory {folder}"
@@ -263,7 +257,7 @@ def test_pre_start_runs_once_per_version_and_its_failure_starts_nothing(
     call: Callable[..., dict[str, Any]], folder: Path, address: str, artifact: dict[str, str], supervisor: Supervisor
 ) -> None:
     marks = folder / "marks"
-    mark = f"{sys.executable} -c 'open(\"{marks}\", \"a\").write(\"{{path}}\\n\")'"
+    mark = f'{sys.executable} -c \'open("{marks}", "a").write("{{path}}\\n")\''
     pair = [instance("prepared", address, free_port(address), artifact, pre_start=mark) for _ in range(2)]
     assert call(*pair)["failures"] == []
     assert len(marks.read_text().splitlines()) == 1

@@ -11,6 +11,7 @@ import json
 
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.decision import Decision
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.description import read_service
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Record
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History, Instance, Observation, Reading
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.placement import Host
@@ -23,7 +24,6 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.po
     ScalingRules,
     Target,
 )
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.service import read_service
 
 NOW = 1795413600.0  # 2026-11-23T06:00:00Z
 

@@ -14,9 +14,10 @@ import json
 from typing import Any, Iterable, Mapping
 
 from . import names
+from .description import read_service
 from .errors import AutoscaleError
 from .observation import History, Override
-from .service import Service, canonical_json, read_service
+from .service import Service, canonical_json
 
 ROOT = "autoscale"
 SCHEMA = 1

@@ -79,3 +79,12 @@ def endpoint(address: str, port_number: int) -> str:
     """Return ADDRESS:PORT, IPv6 addresses in brackets; both parts are checked."""
     host = ip_address(address)
     return f"[{host}]:{port(port_number)}" if ":" in host else f"{host}:{port(port_number)}"
+
+
+# Begins the names of our sections in a balancer's configuration.
+SECTION_PREFIX = "autoscale_"
+
+
+def section_name(service: str) -> str:
+    """The name of a service's frontend and backend in a balancer; the service's name is checked."""
+    return SECTION_PREFIX + service_name(service)

@@ -13,7 +13,7 @@ from typing import Mapping
 # The states of an instance, and how each is counted (in the HPA's word: its group).
 READY = "ready"  # passing or warning: ready
 STARTING = "starting"  # registered, has not been healthy yet: unready
-SUSPECT = "suspect"  # critical, or its agent silent, within the grace: counts as it did before, unready for CPU
+SUSPECT = "suspect"  # critical, or its agent silent, within the grace: counts as it did before
 UNHEALTHY = "unhealthy"  # critical past the grace, its agent alive: to be replaced; ignored
 LOST = "lost"  # its agent silent past the grace: replaced, its host is left alone; ignored
 DRAINING = "draining"  # in maintenance by us: on its way out; ignored

@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Iterable, Mapping
 
+from . import names
 from . import observation as seen
 from .decision import Decision
 from .documents import Record, Slot
 from .observation import Instance
 from .placement import Host, Occupancy, leaving, place
-from .pool import section_name
 from .service import Service, digest_of
 
 # Carried out in this order: everything that adds before anything that takes away.
@@ -254,6 +254,10 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         made.add(MAINTAIN, host, {"service": service.name, "id": instance.id})
         made.add(STOP, host, instance_item(service, instance.id, host, instance.address, instance.port))
     if service.balance is None:
+        for name in situation.record.pools:
+            if name in fleet.hosts:
+                made.pools[name] = None
+                made.add(FORGET, name, {"service": service.name, "state": "absent"})
         return
     if not fleet.balancers:
         made.problems.append(f"{service.name}: has a balance block, but the inventory group autoscale_balancers has no hosts")
@@ -281,7 +285,7 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         if not removing and (not going or not {server["id"] for server in before["servers"]} <= known - fresh):
             made.add(BALANCE, name, before)
         for instance_id in going:
-            made.add(DRAIN, name, {"service": service.name, "backend": section_name(service.name), "server": instance_id})
+            made.add(DRAIN, name, {"service": service.name, "backend": names.section_name(service.name), "server": instance_id})
         if going or removing:
             made.add(FORGET, name, {**after, "state": "absent"} if removing else after)
 

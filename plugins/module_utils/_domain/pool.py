@@ -17,7 +17,6 @@ from typing import Any, Callable, Iterable, Mapping
 from . import names
 from .errors import AutoscaleError, InvalidDescription
 
-PREFIX = "autoscale_"
 # All of these are dynamic in HAProxy: servers can be added while it runs (for source only with consistent hashing).
 ALGORITHMS: dict[str, tuple[str, ...]] = {
     "round_robin": ("balance roundrobin",),
@@ -79,11 +78,6 @@ class Running:
     @property
     def server(self) -> Server:
         return Server(self.id, self.address, self.port, self.weight)
-
-
-def section_name(service: str) -> str:
-    """The name of the service's frontend and backend."""
-    return PREFIX + names.service_name(service)
 
 
 def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
@@ -162,7 +156,7 @@ def server_arguments(server: Server, options: str) -> str:
 
 def structure_text(pool: Pool) -> str:
     """The service's file without its servers: what only a reload can change."""
-    section = section_name(pool.service)
+    section = names.section_name(pool.service)
     lines = [
         f"# managed by microservices.autoscale: service {pool.service}; changes made here are overwritten",
         f"frontend {section}",

@@ -20,7 +20,6 @@ from .._domain.documents import Signing
 from .._domain.reader import Reader
 from .._domain.service import Service
 from .._operations.metrics import Sources
-from .._operations.releases import described
 
 
 def signing_from(params: Mapping[str, Any]) -> Signing:
@@ -43,6 +42,11 @@ def sources_from(params: Mapping[str, Any]) -> Sources:
 
 def described_from(params: Mapping[str, Any]) -> tuple[Service, ...]:
     """The services at hand, by the options of the spec DESCRIPTIONS."""
+    if params["descriptions"] is None and params["descriptions_dir"] is None:
+        return ()
+    # Loaded when needed: it brings YAML along, and a reconcile has no description at hand.
+    from .._operations.releases import described
+
     return described(params["descriptions"], params["descriptions_dir"])
 
 

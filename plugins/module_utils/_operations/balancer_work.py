@@ -14,7 +14,8 @@ from .._clients.haproxy import NoSuchBackend, Runtime
 from .._clients.haproxy_config import ConfigFolder
 from .._domain import names
 from .._domain.errors import AutoscaleError, InvalidDescription
-from .._domain.pool import Pool, Running, pool_from, render, same_structure, section_name, server_changes
+from .._domain.names import section_name
+from .._domain.pool import Pool, Running, pool_from, render, same_structure, server_changes
 from .batch import Failure
 from .haproxy_running import RunningServers
 from .lease import Lease

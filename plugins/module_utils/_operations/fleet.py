@@ -13,11 +13,12 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from .._clients.consul import Consul
 from .._domain.decision import Decision, decide, keep
+from .._domain.description import require_known_groups
 from .._domain.documents import Record, Signing, Slot, history_content
 from .._domain.errors import AutoscaleError
 from .._domain.observation import Observation, Override
-from .._domain.plan import PHASES, Fleet, ServicePlan, Situation, plan
-from .._domain.service import Service, require_known_groups
+from .._domain.plan import PHASES, START, STOP, Fleet, ServicePlan, Situation, plan
+from .._domain.service import Service
 from . import decision_log
 from .locks import fleet_lock
 from .metrics import Sources, read_metrics
@@ -266,6 +267,7 @@ def outcome(picture: Picture, check_mode: bool) -> Outcome:
             "services": [made.service for made in working],
             "steps": steps,
             "pools": {made.service: made.pools for made in working},
+            "settled": {made.service: sorted(_settled(made)) for made in working},
         },
         "summary": [line for made in picture.plans for line in _lines(made)],
         "problems": list(picture.problems),
@@ -278,9 +280,15 @@ def outcome(picture: Picture, check_mode: bool) -> Outcome:
     return Outcome(changes if check_mode else (), facts)
 
 
+def _settled(made: ServicePlan) -> set[str]:
+    return {item["id"] for phase in (START, STOP) for items in made.steps.get(phase, {}).values() for item in items}
+
+
 def _what(made: ServicePlan) -> dict[str, list[str]]:
     what = {"starts": sorted(slot.id for slot in made.starts), "stops": sorted(instance.id for instance in made.stops)}
-    return {name: ids for name, ids in what.items() if ids} or {"balances": sorted(made.pools)}
+    if any(what.values()):
+        return {name: ids for name, ids in what.items() if ids}
+    return {"balances": sorted(made.pools)} if made.pools else {"resumes": sorted(_settled(made))}
 
 
 def _lines(made: ServicePlan) -> Iterator[str]:

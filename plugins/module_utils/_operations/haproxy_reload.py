@@ -16,7 +16,8 @@ from typing import Mapping
 from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
 from .._clients.haproxy_config import EMPTY_STATE, ConfigFolder, Master, write_atomically
 from .._domain.errors import AutoscaleError, WaitTimeout
-from .._domain.pool import Pool, render, section_name
+from .._domain.names import section_name
+from .._domain.pool import Pool, render
 
 _POLL_SECONDS = 0.02
 # While a reload is under way, the old worker may answer between two answers of the new one.

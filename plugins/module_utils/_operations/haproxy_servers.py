@@ -14,7 +14,8 @@ from typing import Any, Callable, Iterable, Mapping
 from .._clients.haproxy import HAProxyError, NoSuchBackend, NoSuchServer, Runtime
 from .._domain import names
 from .._domain.errors import AutoscaleError, InvalidDescription, WaitTimeout
-from .._domain.pool import PREFIX, Pool, Running, Server, server_arguments, server_options
+from .._domain.names import SECTION_PREFIX
+from .._domain.pool import Pool, Running, Server, server_arguments, server_options
 from .batch import Failure, Result
 from .haproxy_running import Beat, RunningServers, describe, shown_endpoint, wait_drained, wait_up
 from .lease import Lease
@@ -49,7 +50,7 @@ def targets_from(entries: Iterable[Mapping[str, Any]], state: str) -> tuple[Targ
     errors, targets = [], []
     for index, entry in enumerate(entries):
         backend = entry["backend"]
-        service = entry.get("service") or (backend[len(PREFIX) :] if backend.startswith(PREFIX) else backend)
+        service = entry.get("service") or (backend.removeprefix(SECTION_PREFIX))
         try:
             target = Target(
                 service,

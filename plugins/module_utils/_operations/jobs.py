@@ -95,14 +95,14 @@ def wait(
     """
     start = time.monotonic()
     waiting = [job for job in jobs if job.going]
+    there: list[Job] = []
     while waiting:
         try:
             state = _seeing(look, snapshot())
         except AutoscaleError as error:
             state = _blind(error.message)
-        there: list[Job] = []
 
-        def turn(job: Job, state: Callable[[Job], str | None] = state, there: list[Job] = there) -> None:
+        def turn(job: Job, state: Callable[[Job], str | None] = state) -> None:
             lease.check(job.service)
             last = state(job)
             if last is None:

@@ -17,9 +17,9 @@ from .._clients.json_http import read as read_json
 from .._clients.prometheus import Prometheus, Sample
 from .._domain.documents import Record
 from .._domain.errors import AutoscaleError
+from .._domain.names import section_name
 from .._domain.observation import Reading
 from .._domain.policy import Metric
-from .._domain.pool import section_name
 
 _PARALLEL = 8
 

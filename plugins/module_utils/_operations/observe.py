@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Mapping
 
 from .._clients.consul import Consul
@@ -18,6 +19,8 @@ from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
 
 MARK = "autoscale-service"
+# Reads of nodes under way at once: one reads while Consul answers the others.
+_PARALLEL = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +60,10 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
     instances: dict[str, list[Instance]] = {}
     since: dict[str, dict[str, float]] = {}
     ports: dict[str, frozenset[int]] = {}
-    for node in sorted(addresses.keys() & ({node for node, service in checks if service} | nodes.keys())):
-        registered = consul.node_services(node)
+    wanted = sorted(addresses.keys() & ({node for node, service in checks if service} | nodes.keys()))
+    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+        services = list(pool.map(consul.node_services, wanted))
+    for node, registered in zip(wanted, services):
         ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
         for entry in registered:
             name = str((entry.get("Meta") or {}).get(MARK, ""))

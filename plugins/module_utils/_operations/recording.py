@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
@@ -14,12 +15,21 @@ from .._domain.documents import Signing
 from .records import read_records, select, write_documents
 
 
-def record(consul: Consul, signing: Signing, *, session: str, pools: Mapping[str, Mapping[str, Any]], services: Iterable[str]) -> None:
+def record(
+    consul: Consul,
+    signing: Signing,
+    *,
+    session: str,
+    pools: Mapping[str, Mapping[str, Any]],
+    settled: Mapping[str, Iterable[str]],
+    services: Iterable[str],
+) -> None:
     """Confirm the steps of services that were carried out whole.
 
     Args:
         session: holds the services' locks.
-        pools: by service and balancer what is in rotation now.
+        pools: by service and balancer what is in rotation now; None where the service has no pool any more.
+        settled: by service the instances that were started or stopped, whose reserved places are done with.
         services: those without a failed step; the others stay as recorded, so that the next run looks at them again.
     """
     names = tuple(services)
@@ -28,8 +38,10 @@ def record(consul: Consul, signing: Signing, *, session: str, pools: Mapping[str
     for name, known in select(read_records(consul, signing), names).by_service.items():
         contents: dict[str, Mapping[str, Any] | None] = {}
         if pools.get(name):
-            contents["pools"] = {"balancers": {**known.pools, **pools[name]}}
+            confirmed = {**known.pools, **pools[name]}
+            contents["pools"] = {"balancers": {balancer: pool for balancer, pool in confirmed.items() if pool is not None}}
         if known.pending:
-            contents["pending"] = None
+            left = [dataclasses.asdict(slot) for slot in known.pending if slot.id not in settled.get(name, ())]
+            contents["pending"] = {"slots": left} if left else None
         if contents:
             write_documents(consul, session, known, contents, signing)

@@ -11,9 +11,10 @@ import os
 from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
+from .._domain.description import read_service, read_services
 from .._domain.documents import ROOT, Record, Signing, key_of, release_content
 from .._domain.errors import AutoscaleError, InvalidDescription
-from .._domain.service import Service, read_service, read_services
+from .._domain.service import Service
 from . import locks
 from .lease import lock_key
 from .observe import MARK
@@ -86,6 +87,10 @@ def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, ho
         AutoscaleError: a service is locked by another run; nothing was published then.
     """
     services = tuple(services)
+    if not services:
+        raise AutoscaleError(
+            "no service is described: set autoscale_services, or autoscale_services_dir to a folder of descriptions"
+        )
     recorded = read_records(consul, signing)
     refused = [f"{name}: {text}" for name, text in recorded.problems.items() if name in {service.name for service in services}]
     changes = []

@@ -31,6 +31,9 @@ def tar(path: Path, *members: tarfile.TarInfo) -> str:
     return str(path)
 
 
+# The filter came with Python 3.11.4 and later releases of 3.8 to 3.10. Where it is missing, unpacking without it is all that there is.
+OLD_PYTHON = [pytest.param(False, marks=pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="needs tarfile.data_filter")), True]
+
 BAD = {
     "absolute": [member("/etc/x")],
     "parent": [member("a/../../x")],
@@ -44,12 +47,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("members", BAD.values(), ids=BAD)
-@pytest.mark.parametrize("old_python", [False, True])
+@pytest.mark.parametrize("old_python", OLD_PYTHON)
 def test_a_tar_that_leads_out_is_refused(
     members: list[tarfile.TarInfo], old_python: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if old_python:
-        monkeypatch.delattr(tarfile, "data_filter")
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
     target = tmp_path / "deep" / "target"
     target.mkdir(parents=True)
     with pytest.raises(AutoscaleError, match="artifact shop"):
@@ -58,12 +61,12 @@ def test_a_tar_that_leads_out_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore:Python 3.14 will:DeprecationWarning")
-@pytest.mark.parametrize("old_python", [False, True])
+@pytest.mark.parametrize("old_python", OLD_PYTHON)
 def test_a_tar_keeps_programs_and_inner_links_and_loses_special_bits(
     old_python: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if old_python:
-        monkeypatch.delattr(tarfile, "data_filter")
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
     path = tar(tmp_path / "a.tgz", member("bin/shop", mode=0o6755), member("data", mode=0o644), member("link", tarfile.SYMTYPE, "bin/shop"))
     target = tmp_path / "target"
     target.mkdir()

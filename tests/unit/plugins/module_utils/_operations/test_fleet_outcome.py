@@ -62,7 +62,7 @@ def test_the_summary_has_a_line_per_service_that_changes():
 def test_nothing_to_do_touches_no_host():
     facts = outcome(REST, False).facts
     assert facts == {
-        "plan": {"rounds": 0, "hosts": [], "services": [], "steps": {phase: {} for phase in PHASES}, "pools": {}},
+        "plan": {"rounds": 0, "hosts": [], "services": [], "steps": {phase: {} for phase in PHASES}, "pools": {}, "settled": {}},
         "summary": [],
         "problems": ["cart: is damaged"],
     }
