@@ -115,8 +115,15 @@ def test_reconcile_follows_the_requests_out_and_in_again(lab: Lab, deploy: Any, 
     assert (changes[0][0], max(desired for _current, desired in changes), changes[-1][1]) == (2, 4, 2)
 
 
-def test_remove_takes_everything_away_and_may_be_repeated(lab: Lab, deploy: Any, run_playbook: Run) -> None:
-    deploy(gone=shop(8106, ports="20600-20699")).succeeded()
+def test_remove_takes_everything_away_and_may_be_repeated(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
+    described = shop(8106, ports="20600-20699")
+    described["run"]["environment"] = {"GREETING": "{{ 7 * 7 }} at {port}"}
+    folder = tmp_path / "services"
+    folder.mkdir()
+    (folder / "gone.yml").write_text(json.dumps(described))
+    run_playbook("deploy", lab=lab, extra_vars={"autoscale_services_dir": str(folder)}).succeeded()
+    # What went through Consul KV is data: it is not templated on its way to the host.
+    assert "GREETING='{{ 7 * 7 }} at 20600'" in (lab.root / "app1/state/instances/gone-app1-20600/environment").read_text()
     confirmed = {"autoscale_service": "gone", "autoscale_confirm_remove": "gone", "autoscale_drain_deadline": 5}
     refused = run_playbook("remove", lab=lab, extra_vars={**confirmed, "autoscale_confirm_remove": "other"})
     assert refused.code != 0

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Iterable, Mapping
 
 from . import names
@@ -49,6 +50,11 @@ class Fleet:
     balancers: tuple[str, ...]
     ports: Mapping[str, Iterable[int]] = dataclasses.field(default_factory=dict)
     max_removals: int = 10
+
+    @functools.cached_property
+    def members(self) -> Mapping[str, frozenset[str]]:
+        """The known hosts of each group."""
+        return {group: frozenset(members) & self.hosts.keys() for group, members in self.groups.items()}
 
 
 @dataclasses.dataclass
@@ -160,7 +166,7 @@ def _live(situation: Situation) -> list[Instance]:
 def _outdated(situation: Situation, fleet: Fleet) -> list[Instance]:
     """Live instances of another description, or on a host where the service does not belong any more."""
     service = situation.record.service
-    allowed = {host.name for host in _hosts(service, fleet)}
+    allowed = fleet.members.get(service.hosts, frozenset())
     return [
         instance
         for instance in _live(situation)
@@ -186,7 +192,7 @@ def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupa
     count = max(0, made.desired + surge - len(_live(situation)))
     registered = {instance.id for instance in situation.instances}
     reserved = [slot for slot in record.pending if slot.id not in registered]
-    made.starts, problem = place(service, count, _hosts(service, fleet), reserved, occupancy)
+    made.starts, problem = place(service, count, _hosts(service, fleet) if count else (), reserved, occupancy)
     if problem:
         made.problems.append(problem)
     # A run that was killed may have started an instance that is not needed any more and that Consul does not know.
@@ -271,15 +277,15 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         recorded = situation.record.pools.get(name, {})
         known = set(recorded.get("servers", ()))
         there = [one for one in situation.instances if one in serving or one.id in known]
-        # One that is being drained is not put back, not even for a moment.
-        before = pool_item(service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet)
         left = [one for one in there if one.id not in stopping and (one in serving or one.state in waiting)]
         after = pool_item(service, fleet.hosts[name], left, made.starts, fleet)
-        staying = {server["id"] for server in after["servers"]}
-        going = [one.id for one in there if one.id not in staying]
         digest = digest_of(after)
         if recorded.get("digest") == digest and not made.starts and not made.stops:
             continue
+        # One that is being drained is not put back, not even for a moment.
+        before = pool_item(service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet)
+        staying = {server["id"] for server in after["servers"]}
+        going = [one.id for one in there if one.id not in staying]
         made.pools[name] = {"digest": digest, "servers": sorted(staying)}
         removing = situation.record.removing
         if not removing and (not going or not {server["id"] for server in before["servers"]} <= known - fresh):
