@@ -18,6 +18,7 @@ from .documents import Record, Slot
 from .observation import Instance
 from .placement import Host, Occupancy, leaving, place
 from .service import Service, digest_of
+from .steps import instance_item, pool_item
 
 # Carried out in this order: everything that adds before anything that takes away.
 START, BALANCE, MAINTAIN, DRAIN, STOP, FORGET = "start", "balance", "maintain", "drain", "stop", "forget"
@@ -278,12 +279,12 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         known = set(recorded.get("servers", ()))
         there = [one for one in situation.instances if one in serving or one.id in known]
         left = [one for one in there if one.id not in stopping and (one in serving or one.state in waiting)]
-        after = pool_item(service, fleet.hosts[name], left, made.starts, fleet)
+        after = pool_item(service, fleet.hosts[name], left, made.starts, fleet.hosts)
         digest = digest_of(after)
         if recorded.get("digest") == digest and not made.starts and not made.stops:
             continue
         # One that is being drained is not put back, not even for a moment.
-        before = pool_item(service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet)
+        before = pool_item(service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet.hosts)
         staying = {server["id"] for server in after["servers"]}
         going = [one.id for one in there if one.id not in staying]
         made.pools[name] = {"digest": digest, "servers": sorted(staying)}
@@ -294,43 +295,3 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
             made.add(DRAIN, name, {"service": service.name, "backend": names.section_name(service.name), "server": instance_id})
         if going or removing:
             made.add(FORGET, name, {**after, "state": "absent"} if removing else after)
-
-
-def instance_item(service: Service, instance_id: str, host: str, address: str, port: int) -> dict[str, Any]:
-    """An instance as the steps on its host need it."""
-    description = service.to_description()
-    return {
-        "service": service.name,
-        "id": instance_id,
-        "host": host,
-        "address": address,
-        "port": port,
-        "version": service.version,
-        "digest": service.digest,
-        "run": {key: value for key, value in description["run"].items() if key != "resources"},
-        "check": {key: value for key, value in description["check"].items() if key != "grace"},
-        "tags": list(service.tags),
-        "meta": {"autoscale-service": service.name, "autoscale-version": service.version, "autoscale-digest": service.digest},
-        "weight": service.balance.weight if service.balance else 1,
-        "healthy_deadline": service.deploy.healthy_deadline,
-        "min_healthy_time": service.deploy.min_healthy_time,
-    }
-
-
-def pool_item(service: Service, balancer: Host, instances: Iterable[Instance], starts: Iterable[Slot], fleet: Fleet) -> dict[str, Any]:
-    """A balancer's pool of a service."""
-    balance = service.balance
-    if balance is None:
-        raise ValueError(f"{service.name} is not balanced")
-    servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": balance.weight} for one in instances]
-    servers += [{"id": slot.id, "address": fleet.hosts[slot.host].address, "port": slot.port, "weight": balance.weight} for slot in starts]
-    check = {"http": service.check.http, "tcp": service.check.tcp, "interval": service.check.interval, "timeout": service.check.timeout}
-    return {
-        "service": service.name,
-        "state": "present",
-        "listen": {"address": balance.listen.address or balancer.address, "port": balance.listen.port},
-        "algorithm": balance.algorithm,
-        "check": check,
-        "max_connections": balance.max_connections,
-        "servers": sorted(servers, key=lambda server: str(server["id"])),
-    }

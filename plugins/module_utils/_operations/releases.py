@@ -88,9 +88,7 @@ def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, ho
     """
     services = tuple(services)
     if not services:
-        raise AutoscaleError(
-            "no service is described: set autoscale_services, or autoscale_services_dir to a folder of descriptions"
-        )
+        raise AutoscaleError("no service is described: set autoscale_services, or autoscale_services_dir to a folder of descriptions")
     recorded = read_records(consul, signing)
     refused = [f"{name}: {text}" for name, text in recorded.problems.items() if name in {service.name for service in services}]
     changes = []

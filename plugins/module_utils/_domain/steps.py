@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""The items of a plan's steps: all that a host needs to know of an instance, and a balancer of a pool."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping
+
+from .documents import Slot
+from .observation import Instance
+from .placement import Host
+from .service import Service
+
+
+def instance_item(service: Service, instance_id: str, host: str, address: str, port: int) -> dict[str, Any]:
+    """An instance as the steps on its host need it."""
+    description = service.to_description()
+    return {
+        "service": service.name,
+        "id": instance_id,
+        "host": host,
+        "address": address,
+        "port": port,
+        "version": service.version,
+        "digest": service.digest,
+        "run": {key: value for key, value in description["run"].items() if key != "resources"},
+        "check": {key: value for key, value in description["check"].items() if key != "grace"},
+        "tags": list(service.tags),
+        "meta": {"autoscale-service": service.name, "autoscale-version": service.version, "autoscale-digest": service.digest},
+        "weight": service.balance.weight if service.balance else 1,
+        "healthy_deadline": service.deploy.healthy_deadline,
+        "min_healthy_time": service.deploy.min_healthy_time,
+    }
+
+
+def pool_item(
+    service: Service, balancer: Host, instances: Iterable[Instance], starts: Iterable[Slot], hosts: Mapping[str, Host]
+) -> dict[str, Any]:
+    """A balancer's pool of a service."""
+    balance = service.balance
+    if balance is None:
+        raise ValueError(f"{service.name} is not balanced")
+    servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": balance.weight} for one in instances]
+    servers += [{"id": slot.id, "address": hosts[slot.host].address, "port": slot.port, "weight": balance.weight} for slot in starts]
+    check = {"http": service.check.http, "tcp": service.check.tcp, "interval": service.check.interval, "timeout": service.check.timeout}
+    return {
+        "service": service.name,
+        "state": "present",
+        "listen": {"address": balance.listen.address or balancer.address, "port": balance.listen.port},
+        "algorithm": balance.algorithm,
+        "check": check,
+        "max_connections": balance.max_connections,
+        "servers": sorted(servers, key=lambda server: str(server["id"])),
+    }
