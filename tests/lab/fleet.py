@@ -52,7 +52,7 @@ def pids(lab: Lab, service: str) -> dict[str, int]:
 
 def newest_write(lab: Lab) -> int:
     """The index of the newest write below autoscale/ in Consul KV."""
-    return max(entry["ModifyIndex"] for entry in json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse")))
+    return max(int(entry["ModifyIndex"]) for entry in json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse")))
 
 
 def keys(lab: Lab) -> list[str]:

@@ -92,7 +92,7 @@ def _no_place(service: Service, count: int, candidates: list[Host], usable: list
     if not candidates:
         return f"{what}: the inventory group {service.hosts} has no hosts"
     reasons = [
-        f"{host.name} is {'outside this run (--limit)' if host.cordoned else 'silent (its Consul agent does not answer)'}"
+        f"{host.name} is {'outside this run (--limit)' if host.alive else 'silent (its Consul agent does not answer)'}"
         for host in candidates
     ]
     if len(reasons) > _NAMED:

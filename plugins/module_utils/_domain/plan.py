@@ -142,13 +142,17 @@ def _plan_service(situation: Situation, fleet: Fleet, occupancy: Occupancy, roll
     _add_steps(made, situation, fleet)
     if made.steps:
         made.rounds = max(made.rounds, 1)
-        made.reach = {host for by_host in made.steps.values() for host in by_host}
+        # Whoever carries it out plans again for these hosts only: a balancer without a step is no balancer out of reach.
+        made.reach = {host for by_host in made.steps.values() for host in by_host} | {*_balancers(service, fleet)}
         if made.rounds > 1:
-            made.reach |= {host.name for host in _hosts(service, fleet) if not host.cordoned} | {*_balancers(service, fleet)}
+            made.reach |= {host.name for host in _hosts(service, fleet) if not host.cordoned}
             made.reach |= {one.host for one in situation.instances if one.host is not None and not fleet.hosts[one.host].cordoned}
         cordoned = [name for name in _balancers(service, fleet) if fleet.hosts[name].cordoned]
         if cordoned:
-            made.drop_steps(f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)")
+            obstacle = f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)"
+            made.drop_steps(obstacle)
+            if explicit:
+                made.problems.append(f"{service.name}: {obstacle}; name it in --limit, too")
     return made
 
 
@@ -180,9 +184,9 @@ def _obstacle(instance: Instance, fleet: Fleet) -> str | None:
     host = fleet.hosts.get(instance.host or "")
     if host is None:
         return f"is on node {instance.node}, which the inventory does not know"
-    if host.cordoned:
-        return f"stays: its host {host.name} is outside this run (--limit)"
-    return None if host.alive else f"stays: its host {host.name} is silent"
+    if not host.alive:
+        return f"stays: its host {host.name} is silent"
+    return f"stays: its host {host.name} is outside this run (--limit)" if host.cordoned else None
 
 
 def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool) -> None:
