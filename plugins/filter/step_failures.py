@@ -53,7 +53,8 @@ def step_failures(plan, phase, hostvars, variable):
     for host, items in plan.get("steps", {}).get(phase, {}).items():
         result = hostvars[host].get(variable, {"failed": True, "msg": "the step was not carried out"})
         if result.get("unreachable") or result.get("failed"):
-            found = [{"service": item["service"], "error": result.get("msg", "the step failed")} for item in items]
+            error = result.get("msg", "the step failed")
+            found = [{"service": item["service"], "instance": item.get("id", ""), "error": error} for item in items]
         else:
             found = result.get("failures", [])
         for failure in found:

@@ -12,6 +12,7 @@ author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
   - Picks the items of one host and phase from the plan, without those of services of which an earlier step failed.
+  - A pool that the plan marks as C(partial) comes into rotation all the same, without the instances that failed to start.
 options:
   _input:
     description: The C(plan) of the module fleet_plan.
@@ -48,8 +49,21 @@ _value:
 
 
 def step_items(plan, phase, host, failures=()):
-    failed = {failure["service"] for failure in failures}
-    return [item for item in plan.get("steps", {}).get(phase, {}).get(host, []) if item["service"] not in failed]
+    failed = {}
+    for failure in failures:
+        failed.setdefault(failure["service"], []).append(failure)
+    items = []
+    for planned in plan.get("steps", {}).get(phase, {}).get(host, []):
+        item = {key: value for key, value in planned.items() if key != "partial"}
+        those = failed.get(item["service"], [])
+        if those and not (planned.get("partial") and all(failure["phase"] == "start" and failure["instance"] for failure in those)):
+            continue
+        if those:
+            missing = {failure["instance"] for failure in those}
+            item["servers"] = [server for server in item["servers"] if server["id"] not in missing]
+        if not those or item["servers"]:
+            items.append(item)
+    return items
 
 
 class FilterModule:

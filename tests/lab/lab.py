@@ -115,8 +115,8 @@ class Lab:
     def stop(self) -> None:
         """End all processes, also those that the lab's processes started."""
         for process in reversed(list(self.processes.values())):
-            # Only supervisord has something to put in order: it ends its programs.
-            process.stop() if isinstance(process, Supervisor) else process.kill()
+            process.kill()
+        # The supervisors' programs, all at once: supervisord itself would end them one after the other.
         end_marked_processes(str(self.root))
         if self._lock:
             self._lock.close()

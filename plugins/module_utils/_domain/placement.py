@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Iterable, Mapping
+from typing import Container, Iterable, Mapping
 
 from . import observation as seen
-from .documents import Slot
+from .documents import Record, Slot
 from .observation import Instance
 from .service import Service
 
@@ -55,10 +55,26 @@ class Occupancy:
         return here.count(service), len(here)
 
 
+def unseen(record: Record, registered: Container[str], hosts: Mapping[str, Host]) -> list[Slot]:
+    """Places where an instance may run that Consul does not show.
+
+    They were reserved by a run that was killed, or were in rotation and are not registered any more: an agent that lost its
+    data, or somebody who deregistered them.
+    """
+    slots = {slot.id: slot for slot in record.pending if slot.id not in registered}
+    prefix = f"{record.service.name}-"
+    for pool in record.pools.values():
+        for name in pool.get("servers", ()):
+            host, _dash, port = name[len(prefix) :].rpartition("-")
+            if name not in registered and name not in slots and name.startswith(prefix) and host in hosts and port.isdigit():
+                slots[name] = Slot(name, host, int(port))
+    return list(slots.values())
+
+
 def place(
     service: Service, count: int, hosts: Iterable[Host], reserved: Iterable[Slot], occupancy: Occupancy
 ) -> tuple[list[Slot], str | None]:
-    """Choose places for new instances, each on the least loaded host; places reserved by a run that was killed come first.
+    """Choose places for new instances, each on the least loaded host; those where an instance may run already come first.
 
     Returns:
         The places, and what is wrong when there are fewer than asked for.
@@ -87,7 +103,7 @@ def _no_place(service: Service, count: int, candidates: list[Host], usable: list
     what = f"{service.name}: no place for {count} more instance{'s' if count > 1 else ''}"
     if usable:
         ports = f"{service.port_range.first}-{service.port_range.last}"
-        full = ", ".join(host.name for host in usable)
+        full = listed(host.name for host in usable)
         return f"{what}: port_range {ports} is full on {full}; widen it or add hosts to group {service.hosts}"
     if not candidates:
         return f"{what}: the inventory group {service.hosts} has no hosts"
@@ -95,9 +111,13 @@ def _no_place(service: Service, count: int, candidates: list[Host], usable: list
         f"{host.name} is {'outside this run (--limit)' if host.alive else 'silent (its Consul agent does not answer)'}"
         for host in candidates
     ]
-    if len(reasons) > _NAMED:
-        reasons[_NAMED:] = [f"{len(reasons) - _NAMED} more"]
-    return f"{what}: {', '.join(reasons)}; bring a host of group {service.hosts} back or add one"
+    return f"{what}: {listed(reasons)}; bring a host of group {service.hosts} back or add one"
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few, and how many more there are."""
+    every = list(names)
+    return ", ".join(every[:_NAMED] + ([f"{len(every) - _NAMED} more"] if len(every) > _NAMED else []))
 
 
 # Who leaves first: what serves nobody, then what is outdated.

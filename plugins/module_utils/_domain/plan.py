@@ -16,7 +16,7 @@ from . import observation as seen
 from .decision import Decision
 from .documents import Record, Slot
 from .observation import Instance
-from .placement import Host, Occupancy, leaving, place
+from .placement import Host, Occupancy, leaving, listed, place, unseen
 from .service import Service, digest_of
 from .steps import instance_item, pool_item
 
@@ -115,9 +115,8 @@ def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
     for situation in situations:
         registered = {instance.id for instance in situation.instances}
         there += [(instance.host, situation.record.service.name) for instance in situation.instances if instance.host is not None]
-        for slot in situation.record.pending:
-            if slot.id not in registered:
-                ports.setdefault(slot.host, set()).add(slot.port)
+        for slot in unseen(situation.record, registered, fleet.hosts):
+            ports.setdefault(slot.host, set()).add(slot.port)
     return Occupancy(ports, there)
 
 
@@ -196,15 +195,21 @@ def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupa
     surge = service.deploy.max_surge if rollout and outdated and made.desired > 0 else 0
     count = max(0, made.desired + surge - len(_live(situation)))
     registered = {instance.id for instance in situation.instances}
-    reserved = [slot for slot in record.pending if slot.id not in registered]
+    reserved = unseen(record, registered, fleet.hosts)
     made.starts, problem = place(service, count, _hosts(service, fleet) if count else (), reserved, occupancy)
     if problem:
         made.problems.append(problem)
-    # A run that was killed may have started an instance that is not needed any more and that Consul does not know.
+    outside = [host.name for host in _hosts(service, fleet) if host.cordoned] if made.starts else []
+    if outside:
+        made.notes.append(f"nothing starts on {listed(outside)}: outside this run (--limit)")
+    # There may run an instance that is not needed any more and that Consul does not know.
     for slot in reserved:
         host = fleet.hosts.get(slot.host)
         if slot not in made.starts and host is not None and host.alive and not host.cordoned:
             made.add(STOP, slot.host, instance_item(service, slot.id, slot.host, host.address, slot.port))
+    lost = [instance.id for instance in situation.instances if instance.state == seen.LOST]
+    if made.starts and lost:
+        made.notes.append(f"replaces {listed(lost)}: the host is silent")
     if rollout and made.desired > 0:
         made.rounds = len(outdated)
 
@@ -276,6 +281,7 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
     # replaced, not before: the balancer checks for itself, and a pool must not run empty because Consul cannot see it.
     serving = [one for one in situation.instances if one.state in (seen.READY, seen.STARTING, seen.SUSPECT)]
     waiting = () if _is_replaced(made, _live(situation)) else (seen.UNHEALTHY, seen.LOST)
+    outdated = _outdated(situation, fleet)
     # What a balancer was last confirmed to have says nothing about a place that was taken again since.
     fresh = {slot.id for slot in (*made.starts, *situation.record.pending)}
     for name in fleet.balancers:
@@ -283,18 +289,21 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         known = set(recorded.get("servers", ()))
         there = [one for one in situation.instances if one in serving or one.id in known]
         left = [one for one in there if one.id not in stopping and (one in serving or one.state in waiting)]
-        after = pool_item(service, fleet.hosts[name], left, made.starts, fleet.hosts)
+        after = pool_item(service, fleet.hosts[name], left, made.starts, fleet.hosts, recorded)
         digest = digest_of(after)
         if recorded.get("digest") == digest and not made.starts and not made.stops:
             continue
         # One that is being drained is not put back, not even for a moment.
-        before = pool_item(service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet.hosts)
+        before = pool_item(
+            service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet.hosts, recorded
+        )
         staying = {server["id"] for server in after["servers"]}
         going = [one.id for one in there if one.id not in staying]
-        made.pools[name] = {"digest": digest, "servers": sorted(staying)}
+        made.pools[name] = {"digest": digest, "servers": sorted(staying), "check": after["check"]["http"]}
         removing = situation.record.removing
         if not removing and (not going or not {server["id"] for server in before["servers"]} <= known - fresh):
-            made.add(BALANCE, name, before)
+            # Without a rollout, what did start need not wait for what did not.
+            made.add(BALANCE, name, before if outdated else {**before, "partial": True})
         for instance_id in going:
             made.add(DRAIN, name, {"service": service.name, "backend": names.section_name(service.name), "server": instance_id})
         if going or removing:

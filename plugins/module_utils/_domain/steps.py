@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from .documents import Slot
 from .observation import Instance
@@ -37,15 +37,28 @@ def instance_item(service: Service, instance_id: str, host: str, address: str, p
 
 
 def pool_item(
-    service: Service, balancer: Host, instances: Iterable[Instance], starts: Iterable[Slot], hosts: Mapping[str, Host]
+    service: Service,
+    balancer: Host,
+    instances: Sequence[Instance],
+    starts: Iterable[Slot],
+    hosts: Mapping[str, Host],
+    recorded: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A balancer's pool of a service."""
+    """A balancer's pool of a service.
+
+    Args:
+        recorded: the pool as it was last confirmed.
+    """
     balance = service.balance
     if balance is None:
         raise ValueError(f"{service.name} is not balanced")
     servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": balance.weight} for one in instances]
     servers += [{"id": slot.id, "address": hosts[slot.host].address, "port": slot.port, "weight": balance.weight} for slot in starts]
-    check = {"http": service.check.http, "tcp": service.check.tcp, "interval": service.check.interval, "timeout": service.check.timeout}
+    http = service.check.http
+    if recorded.get("check", http) != http and any(one.digest != service.digest for one in instances):
+        # Instances of two descriptions: one path would be wrong for some of them, which Consul checks by its own.
+        http = None
+    check = {"http": http, "tcp": http is None, "interval": service.check.interval, "timeout": service.check.timeout}
     return {
         "service": service.name,
         "state": "present",

@@ -38,7 +38,7 @@ def is_ready(instance: Instance, paths: Paths) -> bool:
 
 
 def ensure(instance: Instance, paths: Paths, secrets: Mapping[str, str], account: dict[str, int], tick: Callable[[], None]) -> None:
-    """Unpack the version unless it is there, and run its pre_start once.
+    """Unpack the version unless it is there whole, and run its pre_start once after that.
 
     Args:
         account: user, group and extra_groups for pre_start, empty for our own.
@@ -47,10 +47,11 @@ def ensure(instance: Instance, paths: Paths, secrets: Mapping[str, str], account
     path = paths.version(instance)
     if path is None:
         return
+    run = need_run(instance)
+    if run.artifact is not None and not _is_whole(path):
+        _marker(path).unlink(missing_ok=True)
+        _unpack_version(run.artifact.url, run.artifact.checksum, path)
     if not is_ready(instance, paths):
-        run = need_run(instance)
-        if not Path(path).is_dir() and run.artifact is not None:
-            _unpack_version(run.artifact.url, run.artifact.checksum, path)
         if run.pre_start is not None:
             _pre_start(instance, run.pre_start, path, secrets, account, tick)
         new = Path(path).with_name(f"{_TEMPORARY}ready")
@@ -73,6 +74,7 @@ def prune(service: str, paths: Paths, keep: int) -> list[str]:
     removed = sorted(others, key=_last_use, reverse=True)[max(0, keep - len(in_use)) :]
     for path in removed:
         _marker(path).unlink(missing_ok=True)
+        _listing(path).unlink(missing_ok=True)
         # Removed under another name, so that a run that is killed leaves no half version behind.
         doomed = path.with_name(_TEMPORARY + path.name)
         path.rename(doomed)
@@ -105,7 +107,12 @@ def _unpack_version(url: str, checksum: str, path: str) -> None:
         unpacked.mkdir(0o755)
         unpack(str(archive), str(unpacked), without_credentials(url))
         unpacked.chmod(0o755)
-        unpacked.rename(path)
+        _list_files(unpacked, _listing(path))
+        if Path(path).is_dir():
+            # Other instances may run from it: what is there stays.
+            _put_back(unpacked, Path(path))
+        else:
+            unpacked.rename(path)
     finally:
         _remove(archive)
         _remove(unpacked)
@@ -155,6 +162,36 @@ def _pre_start_digest(instance: Instance) -> str:
 def _marker(path: str | Path) -> Path:
     """Beside the folder, so that the folder holds the artifact's files only."""
     return Path(path).with_name(f"{Path(path).name}.ready")
+
+
+def _listing(path: str | Path) -> Path:
+    """Beside the folder: the files that the artifact had."""
+    return Path(path).with_name(f"{Path(path).name}.files")
+
+
+def _list_files(folder: Path, listing: Path) -> None:
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    new = listing.with_name(f"{_TEMPORARY}files")
+    new.write_text(json.dumps(names), encoding="utf-8")
+    new.replace(listing)
+
+
+def _is_whole(path: str) -> bool:
+    """None of the artifact's files was removed since."""
+    if not Path(path).is_dir():
+        return False
+    try:
+        names = json.loads(_listing(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return all(os.path.lexists(os.path.join(path, name)) for name in names)
+
+
+def _put_back(source: Path, target: Path) -> None:
+    for name in json.loads(_listing(target).read_text(encoding="utf-8")):
+        if not os.path.lexists(target / name):
+            (target / name).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            (source / name).replace(target / name)
 
 
 def _last_use(path: Path) -> float:

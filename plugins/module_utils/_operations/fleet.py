@@ -12,6 +12,7 @@ import time
 from typing import Any, Iterable, Iterator, Mapping
 
 from .._clients.consul import Consul
+from .._domain import observation as seen
 from .._domain.decision import Decision, decide, keep
 from .._domain.description import require_known_groups
 from .._domain.documents import Record, Signing, Slot, history_content
@@ -189,16 +190,18 @@ def _commit_service(
         contents["history"] = history_content(books)
     if request.scale_by and record.override is not None and made.steps:
         contents["override"] = dataclasses.asdict(record.override)
-    slots = _reserved(made, record)
+    slots = _reserved(made, situation)
     if slots != record.pending:
         contents["pending"] = {"slots": [dataclasses.asdict(slot) for slot in slots]}
     if contents:
         write_documents(consul, session, record, contents, signing)
 
 
-def _reserved(made: ServicePlan, record: Record) -> tuple[Slot, ...]:
+def _reserved(made: ServicePlan, situation: Situation) -> tuple[Slot, ...]:
+    """The places to be filled. One that is seen to be filled is done with, also when the run that filled it could not record it."""
     started = tuple(made.starts)
-    return started + tuple(slot for slot in record.pending if slot not in started)
+    filled = {instance.id for instance in situation.instances if instance.state == seen.READY}
+    return started + tuple(slot for slot in situation.record.pending if slot not in started and slot.id not in filled)
 
 
 def keep_books(consul: Consul, signing: Signing, picture: Picture, *, log: str | None) -> None:

@@ -39,6 +39,27 @@ def test_step_items(phase, where, failures, expected):
     assert step_items(PLAN, phase, where, failures) == expected
 
 
+POOL = {"service": "shop", "servers": [{"id": "shop-app1-20000"}, {"id": "shop-app2-20000"}]}
+
+
+@pytest.mark.parametrize(
+    ("partial", "failures", "expected"),
+    [
+        (True, [], [POOL]),
+        (False, [FAILED], []),
+        # What did start comes into rotation; what did not is left out.
+        (True, [FAILED], [{**POOL, "servers": [{"id": "shop-app2-20000"}]}]),
+        (True, [FAILED, {**FAILED, "instance": "shop-app2-20000"}], []),
+        # Nobody knows which instance this one was, or it is no start that failed.
+        (True, [{**FAILED, "instance": ""}], []),
+        (True, [{**FAILED, "phase": "balance"}], []),
+    ],
+)
+def test_a_pool_may_come_into_rotation_in_part(partial, failures, expected):
+    plan = {"steps": {"balance": {"lb1": [{**POOL, "partial": True} if partial else POOL]}}}
+    assert step_items(plan, "balance", "lb1", failures) == expected
+
+
 def test_a_plan_without_steps_has_no_items():
     assert step_items({}, "start", "app1") == []
 
@@ -63,10 +84,16 @@ def failures_of(**results):
         # A host that failed as a whole has failed for everything that it had to do.
         (
             {"failed": True, "msg": "no module requests"},
-            [("app1", "shop", "", "no module requests"), ("app1", "cart", "", "no module requests")],
+            [("app1", "shop", "shop-app1-20000", "no module requests"), ("app1", "cart", "cart-app1-20001", "no module requests")],
         ),
-        ({"unreachable": True, "msg": "timed out"}, [("app1", "shop", "", "timed out"), ("app1", "cart", "", "timed out")]),
-        ({"unreachable": True}, [("app1", "shop", "", "the step failed"), ("app1", "cart", "", "the step failed")]),
+        (
+            {"unreachable": True, "msg": "timed out"},
+            [("app1", "shop", "shop-app1-20000", "timed out"), ("app1", "cart", "cart-app1-20001", "timed out")],
+        ),
+        (
+            {"unreachable": True},
+            [("app1", "shop", "shop-app1-20000", "the step failed"), ("app1", "cart", "cart-app1-20001", "the step failed")],
+        ),
     ],
 )
 def test_step_failures(result, expected):
@@ -74,7 +101,10 @@ def test_step_failures(result, expected):
 
 
 def test_a_host_that_registered_nothing_has_failed():
-    assert failures_of() == [("app1", "shop", "", "the step was not carried out"), ("app1", "cart", "", "the step was not carried out")]
+    assert failures_of() == [
+        ("app1", "shop", "shop-app1-20000", "the step was not carried out"),
+        ("app1", "cart", "cart-app1-20001", "the step was not carried out"),
+    ]
 
 
 def test_a_failure_names_its_phase():

@@ -182,9 +182,25 @@ def test_a_drain_that_was_begun_is_brought_to_its_end():
     ]
 
 
-def test_an_instance_that_is_gone_only_leaves_the_pool():
+def test_an_instance_that_is_gone_leaves_the_pool_and_is_not_left_running_unseen():
     made = planned(situation(SHOP, [ONE, TWO], 2, pool=[ONE.id, TWO.id, "shop-app1-20001"]))
-    assert did(made) == [("balance", "lb1", ("app1-20000", "app2-20000"))]
+    assert did(made) == [("balance", "lb1", ("app1-20000", "app2-20000")), ("stop", "app1", "app1-20001")]
+    assert made.stops == []
+
+
+def test_what_was_deregistered_is_started_where_it_may_still_run():
+    pool = ["shop-app1-20007", TWO.id, "shop-elsewhere-20001", "shop-app1-web", "other-app1-20001"]
+    made = planned(situation(SHOP, [TWO], 2, pool=pool))
+    assert made.starts == [Slot("shop-app1-20007", "app1", 20007)]
+    made = planned(situation(SHOP, [], 2, pool=["shop-app1-20007", "shop-app2-20008"]), explicit=True)
+    assert made.starts == [Slot("shop-app1-20007", "app1", 20007), Slot("shop-app2-20008", "app2", 20008)]
+
+
+def test_nobody_else_gets_the_place_of_what_was_deregistered():
+    one = situation(SHOP, [TWO], 1, pool=[TWO.id, "shop-app1-20000"])
+    other = situation(service("cart"), [], 2)
+    made = plan([other, one], fleet())
+    assert ("app1", 20000) not in [(slot.host, slot.port) for slot in made[0].starts]
 
 
 def test_a_start_that_was_begun_is_brought_to_its_end_before_anything_goes():
@@ -201,6 +217,28 @@ def test_a_cordoned_balancer_stops_everything_about_its_service():
     made = planned(situation(SHOP, [ONE], 2), fleet(host("app1"), host("lb1", cordoned=True)))
     assert (made.steps, made.starts, made.pools, made.rounds) == ({}, [], {}, 0)
     assert made.notes == ["nothing is done: its balancer lb1 is outside this run (--limit)"]
+    assert made.problems == []
+
+
+def test_a_cordoned_balancer_is_an_error_where_a_person_asked():
+    made = planned(situation(SHOP, [ONE], 2), fleet(host("app1"), host("lb1", cordoned=True)), explicit=True)
+    assert (made.steps, made.problems) == (
+        {},
+        ["shop: nothing is done: its balancer lb1 is outside this run (--limit); name it in --limit, too"],
+    )
+
+
+def test_a_balancer_without_a_step_is_in_reach():
+    # An instance of a run that was killed, which nobody needs: only its host has a step.
+    given = settled([ONE, TWO], 2)
+    record = dataclasses.replace(given.record, pending=(Slot("shop-app1-20009", "app1", 20009),))
+    made = planned(dataclasses.replace(given, record=record))
+    assert (sorted(made.steps), made.reach) == (["stop"], {"app1", "lb1"})
+
+
+def test_a_host_that_is_silent_is_called_so_also_outside_the_run():
+    made = planned(situation(SHOP, [ONE, TWO, THREE], 2), fleet(host("app1", alive=False, cordoned=True), host("app2")))
+    assert made.notes == ["shop-app1-20001 stays: its host app1 is silent"]
 
 
 def test_a_cordoned_balancer_does_not_matter_to_a_service_without_balance():
@@ -248,7 +286,10 @@ def test_a_rollout_starts_one_and_stops_one():
 def test_an_outdated_instance_out_of_reach_does_not_keep_the_others_waiting():
     made = planned(situation(NEXT, [ONE, TWO], 2), fleet(host("app1", cordoned=True), host("app2"), ports={"app2": [20000]}), rollout=True)
     assert ([one.id for one in made.stops], made.rounds) == (["shop-app2-20000"], 1)
-    assert made.notes == ["shop-app1-20000 stays: its host app1 is outside this run (--limit)"]
+    assert made.notes == [
+        "nothing starts on app1: outside this run (--limit)",
+        "shop-app1-20000 stays: its host app1 is outside this run (--limit)",
+    ]
 
 
 def test_without_anything_to_replace_within_reach_there_is_no_surge():
@@ -401,3 +442,23 @@ def test_the_item_of_an_instance_has_all_that_its_host_needs():
 def test_a_pool_listens_on_the_balancer_itself_unless_said_otherwise(balance, listen):
     (item,) = planned(situation(service(balance=balance), [ONE, TWO], 2)).steps["balance"]["lb1"]
     assert (item["listen"]["address"], item["listen"]["port"]) == listen
+
+
+CHECKED = service(version="1.4.3", check={"http": "/healthz"})
+
+
+@pytest.mark.parametrize(
+    ("instances", "checked", "expected"),
+    [
+        # While instances of both descriptions are in the pool, a path that only some of them know would take the others down.
+        ([ONE, TWO], "/old", [None, None]),
+        ([instance(CHECKED, "app1", 20000), TWO], "/old", [None, "/healthz"]),
+        ([ONE, TWO], "/healthz", ["/healthz", "/healthz"]),
+    ],
+)
+def test_a_check_that_changes_waits_for_the_end_of_the_rollout(instances, checked, expected):
+    given = situation(CHECKED, instances, 2)
+    pools = {"lb1": {**given.record.pools["lb1"], "check": checked}}
+    taken = fleet(ports={"app1": [20000], "app2": [20000]})
+    made = planned(dataclasses.replace(given, record=dataclasses.replace(given.record, pools=pools)), taken, rollout=True)
+    assert [made.steps[phase]["lb1"][0]["check"]["http"] for phase in ("balance", "forget")] == expected
