@@ -30,7 +30,17 @@ options:
     type: list
     elements: dict
     default: []
-positional: failures, busy
+  earlier:
+    description: Problems that an earlier plan of the same run named, of all services.
+    type: list
+    elements: str
+    default: []
+  seen_again:
+    description: The services that were planned again since, of which the input has the newest problems.
+    type: list
+    elements: str
+    default: []
+positional: failures, busy, earlier, seen_again
 """
 
 EXAMPLES = r"""
@@ -52,8 +62,9 @@ _value:
 NAMED = 5
 
 
-def run_problems(problems, failures, busy=()):
-    lines = list(_together(problems))
+def run_problems(problems, failures, busy=(), earlier=(), seen_again=()):
+    elsewhere = [problem for problem in earlier if problem.partition(": ")[0] not in seen_again]
+    lines = list(_together(dict.fromkeys([*elsewhere, *problems])))
     for failure in failures:
         what = f"{failure['phase']} {failure['instance']}".strip()
         lines.append(f"{failure['service']}: {what} on {failure['host']} failed: {failure['error']}")

@@ -138,6 +138,10 @@ def test_run_problems(problems, failures, busy, expected):
     assert run_problems(problems, failures, busy) == expected
 
 
+def test_run_problems_believes_the_newest_look_at_a_service():
+    assert run_problems(["shop: new"], [], [], ["shop: old", "cart: old"], ["shop"]) == ["cart: old", "shop: new"]
+
+
 def test_run_problems_leaves_what_it_is_given_alone():
     problems = ["shop: no place"]
     run_problems(problems, [FAILED])
