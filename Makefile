@@ -66,7 +66,7 @@ unit: setup ## Unit tests
 	$(TEST) -m pytest tests/unit -q $(PYTEST_ARGS)
 
 integration: setup ## Integration tests on real processes
-	$(TEST) -m pytest tests/integration -q $(PYTEST_ARGS)
+	$(TEST) -m pytest tests/integration -q -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: setup ## Full loops with faults in them, some minutes long
