@@ -69,7 +69,7 @@ integration: setup ## Integration tests on real processes
 	$(TEST) -m pytest tests/integration -q -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: faults
-faults: setup ## Full loops with faults in them, some minutes long
+faults: setup ## Full loops with faults in them, about 40 minutes long
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 
 .PHONY: bench
