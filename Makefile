@@ -16,12 +16,15 @@ PYTEST_ARGS ?=
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-.PHONY: setup-lab setup
+.PHONY: setup-lab setup setup-hosts
 setup-lab: ## Install what the lab and the demo need
 	@python3 tests/lab/setup.py lab
 
 setup: setup-lab ## Install what the lab, the demo and the tests need
 	@python3 tests/lab/setup.py test
+
+setup-hosts: setup-lab ## Install what the hosts lab needs, too: packages of Debian's, as root
+	@python3 tests/lab/setup.py hosts
 
 .PHONY: demo
 demo: setup-lab ## Show a flash crowd on the local lab, with a report in build/demo
@@ -34,13 +37,31 @@ lab-up: setup-lab ## Start the local lab in the background (inventories/local)
 lab-down: setup-lab ## End the local lab
 	@$(LAB) tests/lab/lab.py down
 
-.PHONY: test
-test: check sanity unit integration ## Everything; ends with the integration tests
+.PHONY: hosts-up hosts-down
+hosts-up: setup-hosts ## Start the hosts lab: containers with systemd, reached by ssh (inventories/lab)
+	@$(TEST) tests/lab/hosts.py up
+
+hosts-down: setup-hosts ## Take the hosts lab away
+	@$(TEST) tests/lab/hosts.py down
+
+# The hosts lab needs root, and Debian's packages.
+ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
+
+.PHONY: test images without-hosts
+test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule hosts hosts-down) integration ## Everything; ends with the integration tests
+
+without-hosts:
+	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and tests/hosts are left out."
+
+# Beside the fast checks: it waits for the archive most of the time. What needs the images waits for it.
+images: setup-hosts
+	@mkdir -p build
+	@$(TEST) tests/lab/hosts.py images >build/images.log 2>&1 &
 
 .PHONY: check
 check: format-check types lint changelog-check ## The fast checks
 
-.PHONY: format format-check types lint changelog-check sanity unit integration
+.PHONY: format format-check types lint changelog-check sanity unit molecule hosts integration
 format: setup ## Format the code
 	$(BIN)/ruff check --fix $(PYTHONS)
 	$(BIN)/ruff format $(PYTHONS)
@@ -65,8 +86,14 @@ sanity: setup ## ansible-test sanity, on a copy
 unit: setup ## Unit tests
 	$(TEST) -m pytest tests/unit -q $(PYTEST_ARGS)
 
+molecule: hosts-up ## Molecule's scenarios, on the hosts lab
+	PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all --destroy=never
+
+hosts: hosts-up ## Tests on the hosts lab
+	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
+
 integration: setup ## Integration tests on real processes
-	$(TEST) -m pytest tests/integration -q -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(TEST) -m pytest tests/integration --ignore tests/integration/hosts -q -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: setup ## Full loops with faults in them, about 40 minutes long

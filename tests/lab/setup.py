@@ -3,12 +3,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Set up what the local lab (`setup.py lab`) or the tests (`setup.py test`) need; a second run finds it all there.
+"""Set up what the local lab (`setup.py lab`), the tests (`setup.py test`) or the hosts lab (`setup.py hosts`) need; a second run finds it
+all there.
 
 Everything is kept in one folder outside the clone, keyed by its content: ${AUTOSCALE_CACHE}, else microservices.autoscale in
 ${XDG_CACHE_HOME} or ~/.cache. The clone gets links to it in build/: venv-lab or venv-test, bin, and workspace, in which the clone stands
-under the path that Ansible wants (ansible_collections/microservices/autoscale). Nothing else on the machine is changed.
-Standard library only: this runs before anything is installed.
+under the path that Ansible wants (ansible_collections/microservices/autoscale). Nothing else on the machine is changed, but for the packages
+of SYSTEM, which `setup.py hosts` installs. Standard library only: this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,17 @@ PROGRAMS = {
     "haproxy": ("HAPROXY_BINARY", "haproxy"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
+}
+# Program and Debian package of what has to be installed on the system itself: containers need it whole, and so does Java.
+SYSTEM = {
+    "podman": "podman",
+    "runc": "runc",
+    "/usr/lib/podman/netavark": "netavark",
+    "iptables": "iptables",
+    "debootstrap": "debootstrap",
+    "ssh": "openssh-client",
+    "nsenter": "util-linux",
+    "java": "openjdk-17-jre-headless",
 }
 
 
@@ -145,6 +157,25 @@ def find_programs(cache: Path) -> dict[str, Path]:
     return found
 
 
+def missing_packages() -> list[str]:
+    """The Debian packages of SYSTEM that are not installed."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    return sorted({package for program, package in SYSTEM.items() if not shutil.which(program, path=path)})
+
+
+def install_system_packages() -> None:
+    """Install what is missing of SYSTEM by apt; only root can, and only on Debian."""
+    missing = missing_packages()
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetupError(f"not installed: {', '.join(missing)} (the names of Debian's packages); only root on a Debian can install them here")
+    say(f"installing Debian's {', '.join(missing)}")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    run(["apt-get", "update"], "reading Debian's package lists")
+    run(["apt-get", "install", "--yes", "--no-install-recommends", *missing], f"installing {', '.join(missing)}")
+
+
 def knows_consul(promtool: Path) -> bool:
     """Whether this Prometheus finds its targets in Consul; Debian 12's does not: that part was left out when it was built."""
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as config:
@@ -167,6 +198,9 @@ def say(text: str) -> None:
 
 def set_up(profile: str) -> None:
     began = time.monotonic()
+    if profile == "hosts":
+        install_system_packages()
+        profile = "test"
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
@@ -181,7 +215,7 @@ def set_up(profile: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("profile", choices=["lab", "test"])
+    parser.add_argument("profile", choices=["lab", "test", "hosts"])
     try:
         set_up(parser.parse_args().profile)
     except (SetupError, debian.NotAvailable) as error:
