@@ -10,7 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hosts import HostsLab
+
 SHOP = Path(__file__).resolve().parent / "shop" / "shop.py"
+
+_OPTIONS = "--address {address} --port {port} --instance {instance} --version {version} --slots 4 --service-time 0.1"
 
 
 def shop(listen: int, *, version: str = "1", ports: str = "20000-20099", **changes: Any) -> dict[str, Any]:
@@ -20,10 +24,9 @@ def shop(listen: int, *, version: str = "1", ports: str = "20000-20099", **chang
         listen: the balancer's port; also set apart the services of one lab by their port ranges.
         changes: top-level keys that replace the ones here.
     """
-    options = "--address {address} --port {port} --instance {instance} --version {version} --slots 4 --service-time 0.1"
     return {
         "version": version,
-        "run": {"provider": "supervisor", "command": f"{sys.executable} {SHOP} {options}", "stop_grace": "10s"},
+        "run": {"provider": "supervisor", "command": f"{sys.executable} {SHOP} {_OPTIONS}", "stop_grace": "10s"},
         "hosts": "app",
         "port_range": ports,
         "check": {"http": "/healthz", "interval": "1s", "timeout": "1s", "grace": "4s"},
@@ -32,3 +35,16 @@ def shop(listen: int, *, version: str = "1", ports: str = "20000-20099", **chang
         "deploy": {"healthy_deadline": "20s"},
         **changes,
     }
+
+
+def shop_on_hosts(lab: HostsLab, listen: int, *, version: str = "1", ports: str = "20000-20099", **changes: Any) -> dict[str, Any]:
+    """A description of the shop for the hosts lab: by systemd, from an artifact, under a user of its own. Args: see shop()."""
+    run = {
+        "provider": "systemd",
+        "artifact": lab.artifact(version),
+        "command": f"/usr/bin/python3 {{path}}/shop.py {_OPTIONS}",
+        "user": "shop",
+        "resources": {"cpu": 0.5, "memory": "128M"},
+        "stop_grace": "10s",
+    }
+    return {**shop(listen, version=version, ports=ports), "run": run, **changes}

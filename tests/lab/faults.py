@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fleet import AnyLab
 from lab import Lab
 from processes import MARKER, find_program, http_get, marked_processes, wait_until
 
@@ -31,7 +32,7 @@ class Controller:
         folder: empty; holds the run's output.
     """
 
-    def __init__(self, lab: Lab, playbook: str, extra_vars: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, lab: AnyLab, playbook: str, extra_vars: Mapping[str, Any], folder: Path) -> None:
         folder.mkdir()
         self._marker = f"{lab.root}-{folder.name}"
         self._log = folder / "output.log"

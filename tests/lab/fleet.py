@@ -12,29 +12,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hosts import HostsLab
 from lab import Lab
 from load import Load, LoadConfig
 from processes import http_get, marked_processes, wait_until
 
+AnyLab = Lab | HostsLab
 
-def instances(lab: Lab, service: str) -> dict[str, str]:
+
+def instances(lab: AnyLab, service: str) -> dict[str, str]:
     """The worst check status of each registered instance by id."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/health/service/{service}?consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/health/service/{service}?consistent"))
     return {
         entry["Service"]["ID"]: max((check["Status"] for check in entry["Checks"]), key=("passing", "warning", "critical").index)
         for entry in entries
     }
 
 
-def versions(lab: Lab, service: str) -> dict[str, str]:
+def versions(lab: AnyLab, service: str) -> dict[str, str]:
     """The version of each registered instance by id."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/catalog/service/{service}?consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/catalog/service/{service}?consistent"))
     return {entry["ServiceID"]: entry["ServiceMeta"]["autoscale-version"] for entry in entries}
 
 
-def rotation(lab: Lab, service: str) -> set[str]:
+def rotation(lab: AnyLab, service: str) -> set[str]:
     """The servers that HAProxy's process has up in the pool of a service."""
-    rows = [line.split(",") for line in lab.haproxy.command_line("show stat").splitlines() if line.startswith(f"autoscale_{service},")]
+    rows = [line.split(",") for line in lab.show_stat().splitlines() if line.startswith(f"autoscale_{service},")]
     return {row[1] for row in rows if row[1] not in ("FRONTEND", "BACKEND") and row[17].startswith("UP")}
 
 
@@ -50,27 +53,27 @@ def pids(lab: Lab, service: str) -> dict[str, int]:
     return found
 
 
-def newest_write(lab: Lab) -> int:
+def newest_write(lab: AnyLab) -> int:
     """The index of the newest write below autoscale/ in Consul KV."""
-    return max(int(entry["ModifyIndex"]) for entry in json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse")))
+    return max(int(entry["ModifyIndex"]) for entry in json.loads(http_get(f"{lab.consul_url}/v1/kv/autoscale/?recurse")))
 
 
-def keys(lab: Lab) -> list[str]:
+def keys(lab: AnyLab) -> list[str]:
     """All keys in Consul KV."""
-    return list(json.loads(http_get(f"{lab.server.url}/v1/kv/?keys")))
+    return list(json.loads(http_get(f"{lab.consul_url}/v1/kv/?keys")))
 
 
-def document(lab: Lab, service: str, name: str) -> Any:
-    return json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/{service}/{name}?raw"))
+def document(lab: AnyLab, service: str, name: str) -> Any:
+    return json.loads(http_get(f"{lab.consul_url}/v1/kv/autoscale/{service}/{name}?raw"))
 
 
-def answer(lab: Lab, port: int) -> dict[str, Any]:
+def answer(lab: AnyLab, port: int) -> dict[str, Any]:
     """What a service of the shop answers through the balancer."""
     return dict(json.loads(http_get(f"http://{lab.address('lb1')}:{port}/work?nonce=n")))
 
 
 @contextlib.contextmanager
-def no_request_lost(lab: Lab, port: int, rate: float, folder: Path, *, at_most: float = 150) -> Iterator[None]:
+def no_request_lost(lab: AnyLab, port: int, rate: float, folder: Path, *, at_most: float = 150) -> Iterator[None]:
     """Send GET and POST meanwhile; each of them must be answered, by a right answer.
 
     Args:

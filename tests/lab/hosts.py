@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -133,6 +134,11 @@ class HostsLab:
         return f"{self._prefix}-{name}"
 
     @property
+    def root(self) -> Path:
+        """Its files on this machine."""
+        return self.folder
+
+    @property
     def key(self) -> Path:
         """The private key by which the lab's user is reached."""
         return self.folder / "id_ed25519"
@@ -168,6 +174,7 @@ class HostsLab:
                     self._create(machine, names[machine.release])
             self._wait_ready()
             self._choose_balancer()
+            self._list_artifacts()
         return self
 
     def down(self) -> None:
@@ -184,6 +191,14 @@ class HostsLab:
         options = ["--interactive"] if stdin is not None else []
         return self.podman("exec", *options, self.container(name), *command, stdin=stdin, check=check)
 
+    def show_stat(self) -> str:
+        """HAProxy's statistics of lb1 as CSV."""
+        return http_get(f"http://{self.address('lb1')}:8404/stats;csv")
+
+    def write(self, name: str, path: str, text: str) -> None:
+        """Put a file on a host."""
+        self.podman("cp", "-", f"{self.container(name)}:/", stdin=_archive({path.lstrip("/"): (text, 0o644)}))
+
     def kill(self, name: str) -> None:
         """Take a host's power away."""
         self.podman("kill", self.container(name))
@@ -193,7 +208,7 @@ class HostsLab:
         self.podman("stop", "--time", "30", self.container(name))
 
     def boot(self, name: str) -> None:
-        """Start a host again that was killed or shut down; returns at once."""
+        """Start a host again that was killed or shut down; returns at once. One that runs goes on."""
         self.podman("start", self.container(name))
 
     def cut(self, name: str) -> None:
@@ -292,6 +307,10 @@ class HostsLab:
             found[version] = path
         return found
 
+    def _list_artifacts(self) -> None:
+        """For what is not written in Python: a file with the artifact of each version."""
+        (self.folder / "artifacts.json").write_text(json.dumps({version: self.artifact(version) for version in VERSIONS}))
+
     def artifact(self, version: str = "1") -> dict[str, str]:
         """Its URL on the application hosts, and its checksum."""
         path = self.artifacts()[version]
@@ -308,18 +327,18 @@ class HostsLab:
         wait_until(alive, f"the agents of {', '.join(sorted(wanted))} are members", 60)
         keys = []
         for machine in MACHINES:
-            address = self.address(machine.name)
-            scan = ["ssh-keyscan", "-T", "2", "-t", "ed25519", address]
-            wait_until(
-                lambda scan=scan: subprocess.run(scan, capture_output=True, check=False).stdout, f"ssh answers on {machine.name}", 60
-            )
-            keys.append(subprocess.run(scan, capture_output=True, text=True, check=True).stdout)
+            keys.append(wait_until(functools.partial(_host_key, self.address(machine.name)), f"ssh answers on {machine.name}", 60))
         (self.folder / "known_hosts").write_text("".join(keys))
 
     def _choose_balancer(self) -> None:
         other = "nginx" if self.balancer == "haproxy" else "haproxy"
         self.run("lb1", "systemctl", "disable", "--now", "--quiet", other)
         self.run("lb1", "systemctl", "enable", "--now", "--quiet", self.balancer)
+
+
+def _host_key(address: str) -> str:
+    """A line for a file of known hosts; empty when nobody answers."""
+    return subprocess.run(["ssh-keyscan", "-T", "2", "-t", "ed25519", address], capture_output=True, text=True, check=False).stdout
 
 
 def _unit_of(name: str) -> bytes:

@@ -22,14 +22,17 @@ from pathlib import Path
 import debian
 
 # What every host has: systemd, a Python with requests, an ssh server, sudo, and what tells about connections.
-COMMON = "systemd systemd-sysv dbus libpam-systemd python3 python3-requests openssh-server sudo iproute2 procps ca-certificates".split()
+COMMON = [
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "python3", "python3-requests"),
+    *("openssh-server", "sudo", "iproute2", "procps", "ca-certificates"),
+]
 # A balancer of either kind, and cron for schedules.
-BOOKWORM = "haproxy nginx-light mtail cron".split()
+BOOKWORM = ["haproxy", "nginx-light", "mtail", "cron"]
 # The last Debian release with Consul and with a Prometheus that knows it; its Python is 3.9.
-BULLSEYE = "consul prometheus".split()
+BULLSEYE = ["consul", "prometheus"]
 PACKAGES = {"bookworm": [*COMMON, *BOOKWORM], "bullseye": [*COMMON, *BULLSEYE]}
 # Started where they are wanted only.
-DAEMONS = "haproxy nginx mtail consul prometheus prometheus-node-exporter cron".split()
+DAEMONS = ["haproxy", "nginx", "mtail", "consul", "prometheus", "prometheus-node-exporter", "cron"]
 # Counts up when customize() changes what is in an image.
 EDITION = 2
 
@@ -140,7 +143,9 @@ def _customize(root: Path) -> None:
     # An ssh login looks up the name of the client otherwise.
     _write(root / "etc/ssh/sshd_config.d/lab.conf", "UseDNS no\nMaxStartups 100\nMaxSessions 50\n", 0o644)
     for daemon in DAEMONS:
-        subprocess.run(["chroot", str(root), "systemctl", "--quiet", "disable", f"{daemon}.service"], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["chroot", str(root), "systemctl", "--quiet", "disable", f"{daemon}.service"], check=False, stderr=subprocess.DEVNULL
+        )
     for unit in ("systemd-timesyncd.service", "apt-daily.timer", "apt-daily-upgrade.timer", "getty.target", "console-getty.service"):
         subprocess.run(["chroot", str(root), "systemctl", "--quiet", "mask", unit], check=False, stderr=subprocess.DEVNULL)
     shutil.rmtree(root / "var/cache/apt/archives", ignore_errors=True)

@@ -77,6 +77,14 @@ class Lab:
         return self.agents[host].address
 
     @property
+    def consul_url(self) -> str:
+        return self.server.url
+
+    def show_stat(self) -> str:
+        """HAProxy's statistics as CSV."""
+        return self.haproxy.command_line("show stat")
+
+    @property
     def environment(self) -> dict[str, str]:
         """What ansible-playbook needs in its environment to use this lab with inventories/local."""
         return {

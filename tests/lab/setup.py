@@ -8,8 +8,8 @@ all there.
 
 Everything is kept in one folder outside the clone, keyed by its content: ${AUTOSCALE_CACHE}, else microservices.autoscale in
 ${XDG_CACHE_HOME} or ~/.cache. The clone gets links to it in build/: venv-lab or venv-test, bin, and workspace, in which the clone stands
-under the path that Ansible wants (ansible_collections/microservices/autoscale). Nothing else on the machine is changed, but for the packages
-of SYSTEM, which `setup.py hosts` installs. Standard library only: this runs before anything is installed.
+under the path that Ansible wants (ansible_collections/microservices/autoscale). Nothing else on the machine is
+changed, but for the packages of SYSTEM, which `setup.py hosts` installs. Standard library only: this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ def install_system_packages() -> None:
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SetupError(f"not installed: {', '.join(missing)} (the names of Debian's packages); only root on a Debian can install them here")
+        raise SetupError(
+            f"not installed: {', '.join(missing)} (the names of Debian's packages); only root on a Debian can install them here"
+        )
     say(f"installing Debian's {', '.join(missing)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     run(["apt-get", "update"], "reading Debian's package lists")

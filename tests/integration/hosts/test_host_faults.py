@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts that are dead, lose their network in the middle, have a full disk or reboot: the run ends and says so, the next mends it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from descriptions import shop_on_hosts
+from faults import Controller
+from fleet import document, instances, no_request_lost, rotation
+from hosts import HostsLab
+from processes import http_get, wait_until
+from units import units
+
+STATE = "/var/lib/microservices-autoscale"
+GRACE = 4
+
+
+def of(name: str, count: int) -> dict[str, Any]:
+    return {"min_replicas": count, "max_replicas": 6}
+
+
+def passing(lab: HostsLab, service: str) -> set[str]:
+    return {name for name, status in instances(lab, service).items() if status == "passing"}
+
+
+def assert_whole(lab: HostsLab, service: str, count: int) -> None:
+    """So many instances, the same everywhere, and no trace of others."""
+    wait_until(lambda: len(passing(lab, service)) == count == len(rotation(lab, service)), f"{count} of {service} serve", 20)
+    there = passing(lab, service)
+    assert (set(instances(lab, service)), rotation(lab, service), set(units(lab, service))) == (there, there, there)
+
+
+@contextlib.contextmanager
+def back_at_last(lab: HostsLab, name: str) -> Iterator[None]:
+    """Whatever happens, the host is there again, on the network and a member."""
+    try:
+        yield
+    finally:
+        lab.boot(name)
+        lab.mend(name)
+        wait_until(lambda: is_member(lab, name), f"{name} is a member again", 60)
+
+
+def is_member(lab: HostsLab, name: str) -> bool:
+    checks = json.loads(http_get(f"{lab.consul_url}/v1/health/node/{name}"))
+    return any(check["CheckID"] == "serfHealth" and check["Status"] == "passing" for check in checks)
+
+
+def until_lost(lab: HostsLab, service: str, instance: str, play: Any) -> None:
+    """Until a run would replace what is on a silent host: Consul has missed it for longer than the service's grace."""
+    wait_until(lambda: instances(lab, service).get(instance) == "critical", "Consul misses the host", 60)
+    play("reconcile", autoscale_only=[service])
+    since = document(lab, service, "history")["critical_since"][instance]
+    wait_until(lambda: time.time() > since + GRACE, "the grace is over")
+
+
+def test_a_dead_host_is_replaced_and_leaves_no_doubles(hosts: HostsLab, deploy: Any, play: Any) -> None:
+    deploy(dead=shop_on_hosts(hosts, 8211, ports="21100-21199", scale=of("dead", 3))).succeeded()
+    gone = "dead-app2-21100"
+    with back_at_last(hosts, "app2"):
+        hosts.kill("app2")
+        until_lost(hosts, "dead", gone, play)
+        run = play("reconcile", autoscale_only=["dead"]).succeeded()
+        assert gone in run.output
+        assert len(passing(hosts, "dead")) == 3
+        assert rotation(hosts, "dead") == passing(hosts, "dead")
+        # Nothing can be done about it: that is said, and the run ends.
+        assert "its host app2 is silent" in play("reconcile", autoscale_only=["dead"]).output + run.output
+    # It came back with what it had, started by its own systemd: the surplus leaves.
+    wait_until(lambda: gone in passing(hosts, "dead"), "its instance is back", 60)
+    play("reconcile", autoscale_only=["dead"]).succeeded()
+    assert_whole(hosts, "dead", 3)
+
+
+def test_a_host_that_consul_believes_in_but_nobody_reaches_fails_by_step(hosts: HostsLab, deploy: Any, play: Any) -> None:
+    described = shop_on_hosts(hosts, 8212, ports="21200-21299")
+    with back_at_last(hosts, "app3"):
+        # ssh alone is out of order.
+        hosts.run("app3", "systemctl", "stop", "ssh.service", "ssh.socket", check=False)
+        hosts.run("app3", "pkill", "-f", "sshd", check=False)
+        run = deploy(mute={**described, "scale": of("mute", 3)})
+        assert run.code != 0
+        assert "mute: start mute-app3-21200 on app3 failed: " in run.output
+        assert passing(hosts, "mute") == {"mute-app1-21200", "mute-app2-21200"} == rotation(hosts, "mute"), run.output
+        hosts.run("app3", "systemctl", "start", "ssh.service")
+    play("reconcile", autoscale_only=["mute"]).succeeded()
+    assert_whole(hosts, "mute", 3)
+
+
+def test_a_network_that_goes_in_the_middle_ends_the_run_and_the_next_one_mends_it(
+    hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path
+) -> None:
+    """The host is cut off while its module is at work there."""
+    deploy(cut=shop_on_hosts(hosts, 8213, ports="21300-21399", scale=of("cut", 2))).succeeded()
+    described = shop_on_hosts(hosts, 8213, ports="21300-21399", scale=of("cut", 3))
+    described["run"]["command"] = "/bin/sh -c 'sleep 6; exec " + described["run"]["command"] + "'"
+    extra = {"autoscale_services": {"cut": described}, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1, "autoscale_drain_deadline": 5}
+    with back_at_last(hosts, "app3"), no_request_lost(hosts, 8213, 20, tmp_path):
+        with Controller(hosts, "deploy", extra, tmp_path / "run") as first:
+            wait_until(lambda: any("-app3-" in unit for unit in units(hosts, "cut")), "its module is at work on app3", 60)
+            hosts.cut("app3")
+            assert first.wait(240) != 0
+            assert "on app3 failed: " in first.output
+            assert "UNREACHABLE" in first.output
+        hosts.mend("app3")
+        wait_until(lambda: is_member(hosts, "app3"), "app3 is a member again", 60)
+        wait_until(lambda: not locked(hosts, "cut"), "the lock is free", 60)
+        play("deploy", autoscale_services={"cut": described}).succeeded()
+        assert_whole(hosts, "cut", 3)
+
+
+def locked(lab: HostsLab, service: str) -> bool:
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/kv/autoscale/{service}/?recurse&consistent"))
+    return any(entry.get("Session") for entry in entries)
+
+
+def test_a_full_disk_fails_the_step_and_leaves_nothing_half_done(hosts: HostsLab, deploy: Any, play: Any) -> None:
+    described = shop_on_hosts(hosts, 8214, ports="21400-21499", scale=of("full", 3))
+    # A disk of its own for what is started now: a tmpfs that is full already.
+    hosts.run("app1", "mkdir", "-p", f"{STATE}/services/full")
+    hosts.run("app1", "mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", f"{STATE}/services/full")
+    try:
+        run = deploy(full=described)
+        assert run.code != 0
+        assert "full: start full-app1-21400 on app1 failed: " in run.output
+        assert "No space left on device" in run.output
+        assert passing(hosts, "full") == {"full-app2-21400", "full-app3-21400"} == rotation(hosts, "full")
+        assert "full-app1-21400" not in units(hosts, "full")
+    finally:
+        hosts.run("app1", "umount", f"{STATE}/services/full")
+    play("reconcile", autoscale_only=["full"]).succeeded()
+    assert_whole(hosts, "full", 3)
+
+
+def test_a_reboot_brings_the_instances_back_by_themselves(hosts: HostsLab, deploy: Any, play: Any) -> None:
+    deploy(back=shop_on_hosts(hosts, 8215, ports="21500-21599", scale=of("back", 3))).succeeded()
+    with back_at_last(hosts, "app1"):
+        hosts.shut_down("app1")
+        hosts.boot("app1")
+        wait_until(lambda: "back-app1-21500" in passing(hosts, "back"), "its instance is back", 60)
+    assert play("reconcile", autoscale_only=["back"]).succeeded().changed == 0
+    assert_whole(hosts, "back", 3)
