@@ -149,3 +149,17 @@ def test_a_reboot_brings_the_instances_back_by_themselves(hosts: HostsLab, deplo
         wait_until(lambda: "back-app1-21500" in passing(hosts, "back"), "its instance is back", 60)
     assert play("reconcile", autoscale_only=["back"]).succeeded().changed == 0
     assert_whole(hosts, "back", 3)
+
+
+def test_what_a_killed_controller_left_at_work_is_put_right(hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path) -> None:
+    """Over ssh a module may go on when its controller is dead: the next run finds what it did."""
+    deploy(orphan=shop_on_hosts(hosts, 8216, ports="21600-21699", scale=of("orphan", 2))).succeeded()
+    extra = {"autoscale_service": "orphan", "autoscale_count": 2, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1}
+    with no_request_lost(hosts, 8216, 20, tmp_path):
+        with Controller(hosts, "scale_out", extra, tmp_path / "run") as first:
+            assert first.reach("instance : Start instances"), first.output
+            first.kill()
+        wait_until(lambda: not locked(hosts, "orphan"), "the lock is free", 60)
+        play("reconcile", autoscale_only=["orphan"]).succeeded()
+        assert_whole(hosts, "orphan", 4)
+        assert play("reconcile", autoscale_only=["orphan"]).succeeded().changed == 0
