@@ -25,10 +25,20 @@ options:
     description: The name that the inventory gives to the Consul node of this machine. Not compared when empty.
     type: str
     default: ""
+  providers:
+    description: What runs instances on the machine, for O(scope=host).
+    type: list
+    elements: str
+    choices: [systemd, supervisor]
+    default: [systemd]
   state_dir:
     description: Folder for artifacts and instances.
     type: path
     default: /var/lib/microservices-autoscale
+  systemd_unit_dir:
+    description: Folder in which systemd looks for units.
+    type: path
+    default: /etc/systemd/system
   supervisor_socket:
     description: Unix socket of the host's supervisord.
     type: path
@@ -74,6 +84,7 @@ EXAMPLES = r"""
 - name: Check the host and its supervisord
   microservices.autoscale.doctor_info:
     scope: [host]
+    providers: [supervisor]
     consul_node: "{{ inventory_hostname }}"
   register: doctor
 
@@ -120,7 +131,9 @@ SPEC = (
         {
             "scope": {"type": "list", "elements": "str", "choices": ["controller", "host", "balancer"], "required": True},
             "consul_node": {"type": "str", "default": ""},
+            "providers": {"type": "list", "elements": "str", "choices": ["systemd", "supervisor"], "default": ["systemd"]},
             "state_dir": {"type": "path", "default": "/var/lib/microservices-autoscale"},
+            "systemd_unit_dir": {"type": "path", "default": "/etc/systemd/system"},
             "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
             "supervisor_conf_dir": {"type": "path", "default": "/etc/supervisord.d"},
             "haproxy_socket": {"type": "str", "default": ""},

@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
-  - Starts instances of services on the host that it runs on, each a program of a supervisord, registers them with their check at
-    the Consul agent of the host and waits until they are healthy; or takes them away again.
+  - Starts instances of services on the host that it runs on, each a unit of systemd or a program of a supervisord, registers them
+    with their check at the Consul agent of the host and waits until they are healthy; or takes them away again.
   - All instances of a call go through each step together, so that several cost one health wait. Every step looks at what is there
     first, so a call after one that was killed goes on where that one ended.
   - An instance that is started already with the same content is left alone. One with other content under the same O(instances)
@@ -25,8 +25,9 @@ options:
       - The instances, in the shape that a plan's steps have.
       - C(service), C(id), C(address), C(port) are always needed; O(state=started) needs C(version), C(run), C(check), C(tags), C(meta)
         and C(weight) as well, and takes C(healthy_deadline) and C(min_healthy_time) in seconds (300 and 0 by default).
-      - C(run) has C(provider) (V(supervisor)), C(command), and may have C(artifact) (C(url), a path or a file, http or https URL, and
-        C(checksum), C(sha256:) and 64 digits), C(user), C(environment), C(pre_start) and C(stop_grace) in seconds.
+      - C(run) has C(command), and may have C(provider) (V(systemd), the default, or V(supervisor)), C(artifact) (C(url), a path or a file,
+        http or https URL, and C(checksum), C(sha256:) and 64 digits), C(user), C(environment), C(pre_start), C(resources) (C(cpu) in cores
+        and C(memory) in bytes) and C(stop_grace) in seconds.
       - C(pre_start) is a command that runs once after a version was unpacked. When it is killed it runs again, so it has to be repeatable.
       - C(command), C(pre_start) and the values of C(environment) may use {address}, {port}, {path}, {version} and {instance}. Commands
         are split into words before that and never pass through a shell.
@@ -38,7 +39,7 @@ options:
     description:
       - V(started) makes them run, registered and healthy.
       - V(absent) waits until no connection to the instance is in use, stops it, removes its program and files, and deregisters it.
-        Taking it out of the balancers comes before and is not done here.
+        Taking it out of the balancers comes before and is not done here. The provider that started it is asked, whatever C(run) says.
       - A connection is not in use when it was opened and nothing was asked, or when the last data on it were an answer, and it was quiet
         for 2 seconds since; 8 seconds where it cannot be told whether an answer or a request was last. So a request in flight is
         waited for, however long it takes, and an idle keep-alive connection is not.
@@ -54,6 +55,12 @@ options:
     description: Folder for artifacts, instances and the logs of failed ones.
     type: path
     default: /var/lib/microservices-autoscale
+  systemd_unit_dir:
+    description:
+      - Folder in which systemd looks for units. The template C(microservices-autoscale@.service) is kept there, and for each instance
+        a drop-in.
+    type: path
+    default: /etc/systemd/system
   supervisor_socket:
     description: Unix socket of the host's supervisord, which has to run as the user that this task runs as.
     type: path
@@ -63,7 +70,10 @@ options:
     type: path
     default: /etc/supervisord.d
   allow_root:
-    description: Allow instances that run as root. Otherwise one without a C(user) of its own is refused where the task runs as root.
+    description:
+      - Allow instances that run as root. Otherwise a C(user) who is root is refused, and with the provider V(supervisor) also one
+        without a C(user) where the task runs as root.
+      - With the provider V(systemd) an instance without a C(user) runs as one that systemd makes up.
     type: bool
     default: false
   keep_versions:
@@ -104,6 +114,9 @@ notes:
   - With O(session), the lock of each instance's service is checked and renewed before each change and while waiting. When it is lost,
     nothing further is changed, and nothing is undone.
   - Old unpacked versions are removed as bookkeeping and not reported as a change.
+  - The provider V(systemd) needs systemd 247 or later and a task that runs as root. It reloads systemd once for all instances of a
+    call. Instances come back when the host starts again.
+  - A command runs in {path}; without C(artifact) in C(/) under systemd, and in the instance's folder under supervisord.
   - Works on Linux. C(ss) of iproute2 tells which connections are in use; where it is missing or tells no timers, every established
     connection counts, as C(/proc/net/tcp) shows it, and there is a warning.
 seealso:
@@ -123,12 +136,13 @@ EXAMPLES = r"""
         port: 20000
         version: 1.4.2
         run:
-          provider: supervisor
+          provider: systemd
           artifact:
             url: https://artifacts.example.com/shop-1.4.2.tar.gz
             checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
           command: "{path}/bin/shop --listen {address}:{port}"
           user: shop
+          resources: {cpu: 0.5, memory: 256M}
           environment:
             SHOP_REGION: eu
             SHOP_DB_PASSWORD: {secret: shop_db_password}
@@ -145,12 +159,13 @@ EXAMPLES = r"""
         port: 20001
         version: 1.4.2
         run:
-          provider: supervisor
+          provider: systemd
           artifact:
             url: https://artifacts.example.com/shop-1.4.2.tar.gz
             checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
           command: "{path}/bin/shop --listen {address}:{port}"
           user: shop
+          resources: {cpu: 0.5, memory: 256M}
           environment:
             SHOP_REGION: eu
             SHOP_DB_PASSWORD: {secret: shop_db_password}
@@ -189,14 +204,17 @@ failures:
 """
 
 from ..module_utils._clients.supervisor import Supervisor
+from ..module_utils._clients.systemd import Systemd
 from ..module_utils._domain.instance import Paths
 from ..module_utils._module.argspec import CONSUL, LEASE, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
+from ..module_utils._operations.instance_folder import InstanceFolders
 from ..module_utils._operations.instance_host import Host
 from ..module_utils._operations.instances import absent, started
 from ..module_utils._operations.lease import Lease
-from ..module_utils._operations.supervisor import Provider
+from ..module_utils._operations.supervisor import SupervisorProvider
+from ..module_utils._operations.systemd import SystemdProvider
 
 SPEC = (
     ArgumentSpec(
@@ -205,6 +223,7 @@ SPEC = (
             "state": {"type": "str", "choices": ["started", "absent"], "default": "started"},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "state_dir": {"type": "path", "default": "/var/lib/microservices-autoscale"},
+            "systemd_unit_dir": {"type": "path", "default": "/etc/systemd/system"},
             "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
             "supervisor_conf_dir": {"type": "path", "default": "/etc/supervisord.d"},
             "allow_root": {"type": "bool", "default": False},
@@ -221,10 +240,14 @@ SPEC = (
 
 def operation(params, check_mode):
     consul = consul_from(params)
+    paths = Paths(params["state_dir"])
+    allow_root = params["allow_root"]
     host = Host(
-        provider=Provider(
-            Supervisor(params["supervisor_socket"]), Paths(params["state_dir"], params["supervisor_conf_dir"]), params["allow_root"]
+        providers=(
+            SystemdProvider(Systemd(), paths, params["systemd_unit_dir"], allow_root),
+            SupervisorProvider(Supervisor(params["supervisor_socket"]), paths, params["supervisor_conf_dir"], allow_root),
         ),
+        folders=InstanceFolders(paths),
         consul=consul,
         lease=Lease(consul, params["session"]),
         secrets=params["secrets"],

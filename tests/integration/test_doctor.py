@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("lab")
 def options(lab: Lab) -> dict[str, Any]:
     return {
         "consul_url": f"http://{lab.address('app1')}:8500",
+        "providers": ["supervisor"],
         "state_dir": str(lab.root / "app1" / "state"),
         "supervisor_socket": str(lab.supervisors["app1"].socket),
         "supervisor_conf_dir": str(lab.supervisors["app1"].conf_dir),
@@ -77,6 +78,9 @@ def test_what_is_wrong_on_a_host_is_named(lab: Lab, wrong: Callable[..., dict[st
     assert set(wrong("host", consul_url=nobody)) == {"consul agent", "consul node", "clock", "instances"}
     assert nobody in wrong("host", consul_url=nobody)["consul agent"]["found"]
     assert set(wrong("host", supervisor_socket="/nowhere.sock")) == {"supervisord"}
+    # Only what runs instances here is looked at; the other is not.
+    unknown = wrong("host", providers=["systemd", "supervisor"], systemd_unit_dir="/no/units")
+    assert set(unknown) == {"systemd"}, unknown
     assert set(wrong("host", state_dir=f"{lab.haproxy.base_config}/state")) == {"folders"}
     assert set(wrong("host", state_dir="/has a space")) >= {"folders"}
     orphan = lab.root / "app1" / "state" / "instances" / "left-app1-1"

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import http.client
 import pathlib
 import socket
@@ -15,6 +14,7 @@ import xmlrpc.client
 from typing import Any
 
 from .._domain.errors import AutoscaleError
+from .._domain.process import Process
 
 # supervisord's own fault codes (supervisor.xmlrpc.Faults).
 _BAD_NAME = 10
@@ -24,30 +24,6 @@ _NOT_RUNNING = 70
 
 # States in which a process exists or is about to (supervisor.states.ProcessStates).
 _ALIVE = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING"})
-
-
-@dataclasses.dataclass(frozen=True)
-class Process:
-    """A program as supervisord sees it.
-
-    Args:
-        state: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN.
-        pid: 0 when there is no process.
-        description: supervisord's own words, such as why a start failed.
-    """
-
-    name: str
-    state: str
-    pid: int
-    description: str
-
-    @property
-    def alive(self) -> bool:
-        """It runs, or supervisord will start it again without being asked."""
-        return self.state in _ALIVE
-
-    def __str__(self) -> str:
-        return f"{self.state} ({self.description})" if self.description else self.state
 
 
 class Supervisor:
@@ -75,12 +51,7 @@ class Supervisor:
 
     def processes(self) -> dict[str, Process]:
         """All programs by the name of their group."""
-        return {
-            str(raw["group"]): Process(
-                str(raw["group"]), str(raw["statename"]), int(raw["pid"]), str(raw["spawnerr"] or raw["description"])
-            )
-            for raw in self._call("supervisor.getAllProcessInfo")
-        }
+        return {str(raw["group"]): _process(raw) for raw in self._call("supervisor.getAllProcessInfo")}
 
     def reread(self) -> None:
         """Read the configuration files again; nothing is started or stopped by this."""
@@ -129,6 +100,19 @@ class Supervisor:
                 f"supervisord at {self.path} gave no answer to {method}: {error or type(error).__name__}. "
                 "Is it running, does its [unix_http_server] listen there, and may this user open the socket?"
             ) from None
+
+
+def _process(raw: Any) -> Process:
+    state = str(raw["statename"])
+    description = str(raw["spawnerr"] or raw["description"])
+    return Process(
+        name=str(raw["group"]),
+        alive=state in _ALIVE,
+        running=state == "RUNNING",
+        failed=state == "FATAL",
+        pid=int(raw["pid"]),
+        words=f"{state} ({description})" if description else state,
+    )
 
 
 class _Refused(AutoscaleError):

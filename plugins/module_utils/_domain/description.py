@@ -15,10 +15,11 @@ from typing import Any, Iterator, Mapping
 from . import names
 from .errors import AutoscaleError
 from .policy import read_policy
+from .providers import DEFAULT_PROVIDER, PROVIDERS, beyond
 from .reader import Reader
-from .service import Artifact, Balance, Check, Deploy, Listen, PortRange, Resources, Run, Service
+from .resources import MEMORY, Resources, parse_memory
+from .service import Artifact, Balance, Check, Deploy, Listen, PortRange, Run, Service
 
-PROVIDERS = ("supervisor",)
 ALGORITHMS = ("round_robin", "least_conn", "random", "source")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -98,17 +99,31 @@ def _read_run(run: Reader) -> Run:
         else None
     )
     has_path = artifact is not None
-    cpu = fields["resources"].fields("cpu")["cpu"]
-    return Run(
-        provider=fields["provider"].choice(PROVIDERS),
+    resources = fields["resources"].fields("cpu", "memory")
+    result = Run(
+        provider=fields["provider"].choice(PROVIDERS, DEFAULT_PROVIDER),
         command=_read_command(fields["command"], has_path),
         artifact=artifact,
         user=fields["user"].optional_text(pattern=r"[a-z_][a-z0-9_-]{0,31}", hint="must be the name of a user"),
         environment={name: _read_variable(name, item) for name, item in fields["environment"].entries().items()},
         pre_start=_read_command(fields["pre_start"], has_path) if fields["pre_start"].given else None,
-        resources=Resources(cpu=cpu.number(above=0) if cpu.given else None),
+        resources=Resources(
+            cpu=resources["cpu"].number(above=0) if resources["cpu"].given else None,
+            memory=_read_memory(resources["memory"]) if resources["memory"].given else None,
+        ),
         stop_grace=fields["stop_grace"].duration(30.0, at_most=3600),
     )
+    places = {"pre_start": fields["pre_start"], "resources.memory": resources["memory"]}
+    for key, reason in beyond(result.provider, result.user, result.pre_start, result.resources.memory).items():
+        places[key].refuse(reason)
+    return result
+
+
+def _read_memory(memory: Reader) -> int | None:
+    size = parse_memory(memory.value)
+    if size is None:
+        memory.refuse(f"must be {MEMORY}")
+    return size
 
 
 def _read_command(command: Reader, has_path: bool) -> str:

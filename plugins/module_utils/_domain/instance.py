@@ -13,13 +13,15 @@ from typing import Any, Mapping, Union
 
 from . import names
 from .errors import AutoscaleError
+from .providers import DEFAULT_PROVIDER, PROVIDERS, beyond
+from .resources import MEMORY, Resources, parse_memory
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CHECKSUM = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-# supervisord gives ":" and "/" a meaning of their own in program names.
+# supervisord gives ":" and "/" a meaning of their own in program names, systemd "/" and "@" in names of units.
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-# What needs no quoting in a shell, an INI file or a supervisord expression.
+# What needs no quoting in a shell, an INI file, a supervisord expression or a unit.
 _FOLDER = re.compile(r"/[A-Za-z0-9._/@+=-]*")
 
 # Seconds from the stop signal to the kill.
@@ -48,11 +50,13 @@ class Artifact:
 class Run:
     """How the instance is run; stop_grace in seconds."""
 
+    provider: str
     artifact: Artifact | None
     command: str
     user: str | None
     environment: Mapping[str, Value]
     pre_start: str | None
+    resources: Resources
     stop_grace: float
 
 
@@ -81,6 +85,14 @@ class Instance:
     @property
     def endpoint(self) -> str:
         return names.endpoint(self.address, self.port)
+
+    @property
+    def provider(self) -> str | None:
+        """What runs it, as far as the step tells."""
+        if self.run is not None:
+            return self.run.provider
+        run = self.source.get("run")
+        return run.get("provider") if isinstance(run, Mapping) else None
 
     @property
     def version_folder(self) -> str | None:
@@ -119,17 +131,21 @@ class Instance:
             raise AutoscaleError(f"instance {identity!r}: {error.message}") from None
 
 
+def safe_folder(option: str, path: str) -> str:
+    """Return the path of a folder unchanged, or raise AutoscaleError naming the option."""
+    if not _FOLDER.fullmatch(path) or ".." in path.split("/"):
+        raise AutoscaleError(f"{option} {path!r} is not allowed: must be an absolute path of {_FOLDER.pattern} without '..'")
+    return path
+
+
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Where things are on a host."""
+    """Where things are on a host, whatever provider runs them."""
 
     state_dir: str
-    conf_dir: str
 
     def __post_init__(self) -> None:
-        for name, path in (("state_dir", self.state_dir), ("supervisor_conf_dir", self.conf_dir)):
-            if not _FOLDER.fullmatch(path) or ".." in path.split("/"):
-                raise AutoscaleError(f"{name} {path!r} is not allowed: must be an absolute path of {_FOLDER.pattern} without '..'")
+        safe_folder("state_dir", self.state_dir)
 
     def versions(self, service: str) -> str:
         return f"{self.state_dir}/services/{names.service_name(service)}/versions"
@@ -148,14 +164,11 @@ class Paths:
     def record(self, identity: str) -> str:
         return f"{self.instance(identity)}/instance.json"
 
-    def log(self, identity: str) -> str:
-        return f"{self.instance(identity)}/output.log"
+    def environment(self, identity: str) -> str:
+        return f"{self.instance(identity)}/environment"
 
     def failed_log(self, identity: str) -> str:
         return f"{self.state_dir}/failed/{identity}.log"
-
-    def program(self, identity: str) -> str:
-        return f"{self.conf_dir}/{identity}.ini"
 
 
 def need_run(instance: Instance) -> Run:
@@ -166,9 +179,9 @@ def need_run(instance: Instance) -> Run:
 
 
 def _run(raw: Mapping[str, Any]) -> Run:
-    provider = raw.get("provider") or "supervisor"
-    if provider != "supervisor":
-        raise AutoscaleError(f"run.provider {provider!r} is not implemented: allowed is supervisor")
+    provider = raw.get("provider") or DEFAULT_PROVIDER
+    if provider not in PROVIDERS:
+        raise AutoscaleError(f"run.provider {provider!r} is not implemented: allowed are {', '.join(PROVIDERS)}")
     command = raw.get("command")
     if not isinstance(command, str) or not command.strip():
         raise AutoscaleError(f"run.command {command!r} is not allowed: must be a text that is not empty")
@@ -176,12 +189,17 @@ def _run(raw: Mapping[str, Any]) -> Run:
     if user is not None and (not isinstance(user, str) or not _USER.fullmatch(user)):
         raise AutoscaleError(f"run.user {user!r} is not allowed: must match {_USER.pattern}")
     variables = raw.get("environment") or {}
+    resources = _resources(raw.get("resources") or {})
+    for key, reason in beyond(provider, user, raw.get("pre_start"), resources.memory).items():
+        raise AutoscaleError(f"run.{key} is not allowed: {reason}")
     return Run(
+        provider=provider,
         artifact=_artifact(raw["artifact"]) if raw.get("artifact") else None,
         command=command,
         user=user,
         environment={_variable(name): _value(name, value) for name, value in variables.items()},
         pre_start=raw.get("pre_start"),
+        resources=resources,
         stop_grace=_seconds(raw, "stop_grace", DEFAULT_STOP_GRACE),
     )
 
@@ -194,6 +212,16 @@ def _artifact(raw: Mapping[str, Any]) -> Artifact:
     if match is None:
         raise AutoscaleError(f"run.artifact.checksum {checksum!r} is not allowed: must be sha256: and 64 hexadecimal digits")
     return Artifact(url, match.group(1).lower())
+
+
+def _resources(raw: Mapping[str, Any]) -> Resources:
+    cpu, memory = raw.get("cpu"), raw.get("memory")
+    if cpu is not None and (isinstance(cpu, bool) or not isinstance(cpu, (int, float)) or cpu <= 0):
+        raise AutoscaleError(f"run.resources.cpu {cpu!r} is not allowed: must be a number of cores above 0")
+    size = parse_memory(memory)
+    if memory is not None and size is None:
+        raise AutoscaleError(f"run.resources.memory {memory!r} is not allowed: must be {MEMORY}")
+    return Resources(cpu, size)
 
 
 def _variable(name: object) -> str:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""The files that make up an instance on a host, as texts, and what of them may be shown."""
+"""What the files of an instance have in common under every provider, and what of them may be shown."""
 
 from __future__ import annotations
 
@@ -12,40 +12,32 @@ import hashlib
 import json
 import re
 import shlex
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from .errors import AutoscaleError
-from .instance import Instance, Paths, Run, Secret, need_run
+from .instance import Instance, Secret, need_run
 
 _PLACEHOLDER = re.compile(r"\{(address|port|path|version|instance)\}")
 
 
 @dataclasses.dataclass(frozen=True)
-class Texts:
-    """The files of an instance; `environment` holds secrets."""
+class File:
+    """A file that makes up an instance.
 
-    environment: str
-    script: str
-    program: str
+    Args:
+        text: may hold secrets.
+        private: it belongs to the user that the instance runs as.
+    """
 
-    @property
-    def digest(self) -> str:
-        """Equal for equal files; it covers secrets, so it is kept in files of mode 0600 only."""
-        return hashlib.sha256(json.dumps(dataclasses.astuple(self)).encode()).hexdigest()
+    path: str
+    text: str
+    mode: int
+    private: bool = False
 
 
-def texts(instance: Instance, paths: Paths, secrets: Mapping[str, str]) -> Texts:
-    """The three files that make up an instance; raises AutoscaleError for a missing secret or an unusable command."""
-    run = need_run(instance)
-    path = paths.version(instance)
-    folder = paths.instance(instance.id)
-    argv = command_line(run.command, instance, path)
-    variables = environment(instance, path, secrets)
-    return Texts(
-        environment="".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())),
-        script=_script(argv, path or folder, f"{folder}/environment"),
-        program=_program(instance.id, run, folder),
-    )
+def digest_of_files(files: Sequence[File]) -> str:
+    """Equal for equal texts; it covers secrets, so it is kept in files of mode 0600 only."""
+    return hashlib.sha256(json.dumps([file.text for file in files]).encode()).hexdigest()
 
 
 def fill(text: str, instance: Instance, path: str | None) -> str:
@@ -104,6 +96,7 @@ def display(instance: Instance) -> dict[str, Any]:
     """What a diff may show: secrets by their names only."""
     run = need_run(instance)
     return {
+        "provider": run.provider,
         "version": instance.version,
         "endpoint": instance.endpoint,
         "command": run.command,
@@ -112,39 +105,5 @@ def display(instance: Instance) -> dict[str, Any]:
             name: f"(secret {value.name})" if isinstance(value, Secret) else value for name, value in sorted(run.environment.items())
         },
         "artifact": f"sha256:{run.artifact.checksum}" if run.artifact else None,
+        "resources": dataclasses.asdict(run.resources),
     }
-
-
-def _script(argv: tuple[str, ...], directory: str, environment_file: str) -> str:
-    return (
-        "#!/bin/sh\n"
-        "# Written by microservices.autoscale; changes made here are lost.\n"
-        "set -e\n"
-        f"cd {shlex.quote(directory)}\n"
-        "set -a\n"
-        f". {shlex.quote(environment_file)}\n"
-        "set +a\n"
-        f"exec {' '.join(shlex.quote(word) for word in argv)}\n"
-    )
-
-
-def _program(identity: str, run: Run, folder: str) -> str:
-    options: dict[str, Any] = {
-        "command": f"{folder}/run",
-        "autostart": "true",
-        "autorestart": "true",
-        "startsecs": 1,
-        "startretries": 5,
-        "stopsignal": "TERM",
-        # supervisord counts whole seconds.
-        "stopwaitsecs": max(1, int(-(-run.stop_grace // 1))),
-        "killasgroup": "true",
-        "redirect_stderr": "true",
-        "stdout_logfile": f"{folder}/output.log",
-        "stdout_logfile_maxbytes": "10MB",
-        "stdout_logfile_backups": 3,
-    }
-    if run.user is not None:
-        options["user"] = run.user
-    lines = "".join(f"{name}={value}\n" for name, value in options.items())
-    return f"; Written by microservices.autoscale; changes made here are lost.\n[program:{identity}]\n{lines}"

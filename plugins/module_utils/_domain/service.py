@@ -17,6 +17,7 @@ import json
 from typing import Any, Mapping
 
 from .policy import Policy
+from .resources import Resources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +26,6 @@ class Artifact:
 
     url: str
     checksum: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Resources:
-    """What one instance asks for; cpu in cores."""
-
-    cpu: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +124,11 @@ class Service:
     @functools.cached_property
     def digest(self) -> str:
         """Identifies what an instance is made of: instances with another digest are outdated."""
-        parts = {"version": self.version, "run": dataclasses.asdict(self.run), "check": _without(self.check, "grace"), "tags": self.tags}
-        return digest_of(parts)
+        run = dataclasses.asdict(self.run)
+        if self.run.resources.memory is None:
+            # As before the key was there: instances of services without it do not become outdated.
+            del run["resources"]["memory"]
+        return digest_of({"version": self.version, "run": run, "check": _without(self.check, "grace"), "tags": self.tags})
 
 
 def digest_of(value: Any) -> str:

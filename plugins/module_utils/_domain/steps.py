@@ -26,7 +26,7 @@ def instance_item(service: Service, instance_id: str, host: str, address: str, p
         "port": port,
         "version": service.version,
         "digest": service.digest,
-        "run": {key: value for key, value in description["run"].items() if key != "resources"},
+        "run": description["run"],
         "check": {key: value for key, value in description["check"].items() if key != "grace"},
         "tags": list(service.tags),
         "meta": {"autoscale-service": service.name, "autoscale-version": service.version, "autoscale-digest": service.digest},

@@ -15,8 +15,7 @@ import platform
 import shutil
 import sys
 import time
-from pathlib import Path
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Sequence
 
 from .._clients.consul import Consul
 from .._clients.haproxy import Runtime
@@ -24,10 +23,9 @@ from .._clients.haproxy_config import ConfigFolder
 from .._clients.http_client import HttpClient, path_of
 from .._clients.prometheus import Prometheus
 from .._clients.sockets import established
-from .._clients.supervisor import Supervisor
 from .._domain.errors import AutoscaleError
-from .._domain.instance import Paths
-from .supervisor import Provider
+from .._domain.providers import SUPERVISOR, SYSTEMD
+from . import doctor_host
 
 OLDEST_PYTHON = (3, 9)
 OLDEST_CONSUL = (1, 8)
@@ -42,6 +40,7 @@ class Setup:
 
     Args:
         consul_node: the name that the agent of this host has to have; empty does not compare.
+        providers: what runs instances on this host.
     """
 
     consul_url: str
@@ -51,7 +50,9 @@ class Setup:
     consul_node: str
     prometheus_url: str
     prometheus_timeout: float
+    providers: Sequence[str]
     state_dir: str
+    systemd_unit_dir: str
     supervisor_socket: str
     supervisor_conf_dir: str
     haproxy_socket: str
@@ -90,6 +91,8 @@ def examine(setup: Setup, scopes: Iterable[str]) -> list[Finding]:
     probes: dict[str, tuple[Probe, str]] = {}
     for scope in scopes:
         probes.update(_SCOPES[scope])
+        if scope == "host":
+            probes.update(_PROVIDERS[provider] for provider in setup.providers)
     return [_finding(name, probe, mend, setup) for name, (probe, mend) in probes.items()]
 
 
@@ -193,29 +196,9 @@ def _series(setup: Setup) -> str:
     return f"{counts[1]} targets with service, instance_id and host" if counts[1] else "no instance is scraped yet"
 
 
-def _state_dir(setup: Setup) -> str:
-    Paths(setup.state_dir, setup.supervisor_conf_dir)
-    for folder in (setup.state_dir, setup.supervisor_conf_dir):
-        # What does not exist yet is made where its nearest parent allows it.
-        nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise _Wrong(f"{nearest} cannot be written by user id {os.geteuid()}")
-    return f"{setup.state_dir} and {setup.supervisor_conf_dir} can be written"
-
-
-def _supervisord(setup: Setup) -> str:
-    client = Supervisor(setup.supervisor_socket)
-    Provider(client, Paths(setup.state_dir, setup.supervisor_conf_dir), allow_root=True).require()
-    return f"supervisord {client.version()} at {setup.supervisor_socket}, {len(client.processes())} programs"
-
-
-def _orphans(setup: Setup) -> str:
-    folder = Path(Paths(setup.state_dir, setup.supervisor_conf_dir).instances)
-    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    left = sorted(here - set(_consul(setup).agent_services()))
-    if left:
-        raise _Wrong(f"{', '.join(left)} in {folder} not registered at {setup.consul_url}")
-    return f"{len(here)} instances, all registered"
+def _folders(setup: Setup) -> str:
+    folders = {SYSTEMD: setup.systemd_unit_dir, SUPERVISOR: setup.supervisor_conf_dir}
+    return doctor_host.writable_folders(setup.state_dir, [folders[provider] for provider in setup.providers])
 
 
 def _connections(_setup: Setup) -> str:
@@ -272,13 +255,12 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         "consul agent": _AGENT,
         "consul node": (_node, "set autoscale_consul_node for this host to the node's name, or autoscale_agent_url to its own agent"),
         "clock": _CLOCK,
-        "folders": (_state_dir, "correct autoscale_state_dir and autoscale_supervisor_conf_dir, or become a user who may write there"),
-        "supervisord": (
-            _supervisord,
-            "start it, correct autoscale_supervisor_socket, and let tasks run as its user (Debian: apt install supervisor)",
+        "folders": (
+            _folders,
+            "correct autoscale_state_dir and the folder of the provider, or become a user who may write there",
         ),
         "instances": (
-            _orphans,
+            lambda setup: doctor_host.orphans(setup.state_dir, _consul(setup), setup.consul_url),
             "a run was killed on its way: when no run is going on, take them away with microservices.autoscale.instance state: absent",
         ),
         "connections": (_connections, "Linux with /proc is needed to see whether anybody is connected before a stop"),
@@ -297,4 +279,22 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
             "correct autoscale_haproxy_base_config, autoscale_haproxy_config_dir and autoscale_haproxy_binary, or what HAProxy names",
         ),
     },
+}
+
+# What a host needs for each provider: the check's name, and the check.
+_PROVIDERS: dict[str, tuple[str, tuple[Probe, str]]] = {
+    SYSTEMD: (
+        "systemd",
+        (
+            lambda setup: doctor_host.systemd(setup.state_dir, setup.systemd_unit_dir),
+            "run tasks as root (become), correct autoscale_systemd_unit_dir; a host without systemd: autoscale_providers: [supervisor]",
+        ),
+    ),
+    SUPERVISOR: (
+        "supervisord",
+        (
+            lambda setup: doctor_host.supervisord(setup.state_dir, setup.supervisor_socket, setup.supervisor_conf_dir),
+            "start it, correct autoscale_supervisor_socket, and let tasks run as its user (Debian: apt install supervisor)",
+        ),
+    ),
 }

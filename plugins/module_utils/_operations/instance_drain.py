@@ -12,9 +12,9 @@ from typing import Sequence
 
 from .._clients import sockets, ss
 from .._domain.errors import AutoscaleError, WaitTimeout
+from .._domain.process import is_alive
 from .instance_host import Host
 from .jobs import Job, wait
-from .supervisor import is_alive
 
 _Peers = dict[tuple[str, int], list[str]]
 

@@ -11,22 +11,25 @@ there first: a call after one that was killed goes on where that one ended.
 
 from __future__ import annotations
 
-import dataclasses
 import time
+from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from .._clients.sockets import listener
-from .._clients.supervisor import Process
 from .._domain.errors import AutoscaleError
-from .._domain.instance_files import display, texts
+from .._domain.instance import need_run
+from .._domain.instance_files import File, digest_of_files, display
+from .._domain.process import Process, is_alive
 from .._domain.registration import MAINTENANCE_CHECK, OUR_REASON, Registration
 from . import artifact, registration
 from .batch import Result
 from .instance_drain import drain
-from .instance_host import Host, look, read_jobs, result_of, take_failures, wait_stopped
-from .jobs import Job, each, wait
+from .instance_folder import HEALTHY, STARTING, is_written, write_file
+from .instance_host import Host, look, read_jobs, result_of, take_away, take_failures, wait_stopped
+from .instance_undo import undo
+from .jobs import Job, by_provider, each, processes, together, wait
 from .outcome import Change
-from .supervisor import HEALTHY, STARTING, is_alive
+from .provider import Provider
 
 
 def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) -> Result:
@@ -34,10 +37,10 @@ def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) ->
 
     One that does not become healthy is undone: stopped, removed, deregistered; its log is kept.
     """
-    jobs, refused = read_jobs(batch, with_run=True)
-    processes, before = look(host, jobs)
-    each(jobs, lambda job: _compare(host, job, processes))
-    changes = [_start_change(job) for job in jobs if job.going and job.fresh]
+    jobs, refused = read_jobs(host, batch, with_run=True)
+    before = look(host, jobs)
+    each(jobs, lambda job: _compare(host, job))
+    changes = _shared_changes(host, jobs) + [_start_change(job) for job in jobs if job.going and job.fresh]
     if not check_mode:
         each(jobs, lambda job: host.lease.check(job.service))
         _start(host, jobs)
@@ -51,9 +54,7 @@ def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) ->
         _wait_healthy(host, jobs)
         replaced = [job for job in jobs if job.undoable and job.process is not None]
         lost = [Change(f"instance {job.id}", job.record.get("shown", job.id), None) for job in replaced]
-        for job in jobs:
-            if job.undoable:
-                _undo(host, job)
+        undo(host, [job for job in jobs if job.undoable])
         for service in sorted({job.service for job in jobs if job.going and job.fresh}):
             artifact.prune(service, host.paths, host.keep_versions)
     return result_of(jobs, refused, [*changes, *result.changes], result.warnings) + Result(tuple(lost))
@@ -61,11 +62,11 @@ def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) ->
 
 def absent(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) -> Result:
     """Take instances away: wait until no connection is in use, stop, remove, deregister."""
-    jobs, refused = read_jobs(batch, with_run=False)
-    processes, before = look(host, jobs)
+    jobs, refused = read_jobs(host, batch, with_run=False)
+    before = look(host, jobs)
     for job in jobs:
-        job.process, job.record = processes.get(job.id), host.provider.record(job.id)
-        job.fresh = job.process is not None or host.provider.traces(job.id)
+        has_files = job.provider is not None and job.provider.traces(job.id)
+        job.fresh = job.process is not None or has_files or host.folders.exists(job.id)
     changes = [
         Change(f"instance {job.id}", job.record.get("shown") or {"endpoint": job.instance.endpoint}, None) for job in jobs if job.fresh
     ]
@@ -74,10 +75,8 @@ def absent(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) -> 
     if not check_mode:
         each(present, lambda job: host.lease.check(job.service))
         drain(host, present, warnings)
-        each(present, lambda job: host.supervisor.stop(job.id))
-        wait_stopped(host, present)
-        each(present, lambda job: host.provider.forget(job.id))
-        each(present, lambda job: host.provider.remove_files(job.id))
+        take_away(host, [job for job in present if job.fresh and job.provider is not None])
+        each(present, lambda job: host.folders.remove(job.id))
     # Last: whatever a run that is killed leaves on the host is still seen in Consul, and taken away by the next one.
     owners = {job.id: job.service for job in present if job.going}
     result = registration.remove(host.consul, owners, host.lease, check_mode, owners=owners)
@@ -85,13 +84,19 @@ def absent(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) -> 
     return result_of(jobs, refused, [*changes, *result.changes], warnings)
 
 
-def _compare(host: Host, job: Job, processes: Mapping[str, Process]) -> None:
+def _wanted(host: Host, job: Job) -> Provider:
+    return host.provider(job.instance, need_run(job.instance).provider)
+
+
+def _compare(host: Host, job: Job) -> None:
     """Find out what has to be done for an instance; changes nothing."""
-    job.account = host.provider.account(job.instance)
-    job.texts = texts(job.instance, host.paths, host.secrets)
-    job.process = processes.get(job.id)
-    job.record = host.provider.record(job.id)
-    same = job.record.get("content") == job.texts.digest and is_alive(job.process) and artifact.is_ready(job.instance, host.paths)
+    wanted = _wanted(host, job)
+    if wanted is not job.provider:
+        wanted.require()
+    job.account = wanted.account(job.instance)
+    job.files = wanted.files(job.instance, host.secrets)
+    written = job.record.get("content") == digest_of_files(job.files) and all(is_written(file) for file in job.files)
+    same = wanted is job.provider and written and is_alive(job.process) and artifact.is_ready(job.instance, host.paths)
     job.fresh = not same
     job.proven = same and job.record.get("state") == HEALTHY
     job.touched = same and not job.proven
@@ -107,6 +112,20 @@ def _require_free_port(job: Job) -> None:
         )
 
 
+def _shared_changes(host: Host, jobs: list[Job]) -> list[Change]:
+    """The files that instances have in common and that are not as they have to be."""
+    wanted = dict.fromkeys(_wanted(host, job) for job in jobs if job.going)
+    missing = [file for provider in wanted for file in provider.shared_files() if not is_written(file)]
+    return [Change(f"file {file.path}", _text(file.path), file.text) for file in missing]
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
 def _start(host: Host, jobs: list[Job]) -> None:
     fresh = [job for job in jobs if job.going and job.fresh]
 
@@ -114,14 +133,17 @@ def _start(host: Host, jobs: list[Job]) -> None:
         artifact.ensure(job.instance, host.paths, host.secrets, job.account, lambda: host.lease.check(job.service))
         host.lease.check(job.service)
         job.touched = True
-        host.supervisor.stop(job.id)
+        if job.process is not None:
+            job.runner.stop(job.id)
 
     def write(job: Job) -> None:
         host.lease.check(job.service)
-        host.provider.forget(job.id)
+        before, job.provider = job.runner, _wanted(host, job)
+        before.forget(job.id)
+        if before is not job.provider:
+            before.forgotten()
         _require_free_port(job)
-        if job.texts is not None:
-            host.provider.write(job.instance, job.texts, job.account)
+        host.folders.write(job.instance, job.files, job.account)
 
     each(fresh, prepare)
     wait_stopped(host, [job for job in fresh if job.process is not None])
@@ -129,35 +151,47 @@ def _start(host: Host, jobs: list[Job]) -> None:
     written = [job for job in fresh if job.going]
     for job in jobs:
         job.began = time.monotonic()
-    if not written:
-        return
-    # Adds nothing by itself: programs of others in the same folder are not started or stopped by us.
-    each(written, lambda job: host.supervisor.reread() if job is written[0] else None)
-    each(written, lambda job: host.supervisor.add(job.id))
+    _load(jobs)
+    each(written, lambda job: job.runner.start(job.id))
 
-    def running(job: Job, processes: Mapping[str, Process]) -> str | None:
-        process = processes.get(job.id)
-        _refuse_fatal(job, process)
-        return None if process is not None and process.state == "RUNNING" else str(process or "unknown to supervisord")
+    def running(job: Job, seen: Mapping[str, Process]) -> str | None:
+        process = seen.get(job.id)
+        _refuse_failed(job, process)
+        return None if process is not None and process.running else str(process or f"unknown to {job.runner.name}")
 
-    wait(written, "to run", host.supervisor.processes, running, lambda job: job.instance.healthy_deadline, host.lease)
-    each(written, lambda job: host.provider.note(job.instance, job.texts, STARTING))
+    wait(written, "to run", lambda: processes(written), running, lambda job: job.instance.healthy_deadline, host.lease)
+    each(written, lambda job: host.folders.note(job.instance, job.files, STARTING))
+
+
+def _load(jobs: list[Job]) -> None:
+    """Once for each provider: write what instances have in common, and let it read that and what was written of each."""
+    for provider, mine in by_provider(jobs).items():
+        new = [job for job in mine if job.fresh]
+        missing = [file for file in provider.shared_files() if not is_written(file)]
+
+        def load(provider: Provider = provider, missing: Sequence[File] = missing) -> None:
+            for file in missing:
+                write_file(file)
+            provider.load()
+
+        if new or missing:
+            together(new or mine, load)
 
 
 def _wait_healthy(host: Host, jobs: list[Job]) -> None:
     since: dict[str, tuple[int, float]] = {}
 
     def snapshot() -> tuple[dict[str, Process], dict[str, Any]]:
-        return host.supervisor.processes(), host.consul.agent_checks()
+        return processes(unproven), host.consul.agent_checks()
 
     def healthy(job: Job, seen: tuple[dict[str, Process], dict[str, Any]]) -> str | None:
         process = seen[0].get(job.id)
-        _refuse_fatal(job, process)
+        _refuse_failed(job, process)
         mine = [check for check in seen[1].values() if check.get("ServiceID") == job.id]
         checks = [check for check in mine if not check["CheckID"].startswith(MAINTENANCE_CHECK)]
         state = registration.unhealthy({"Checks": checks}) if checks else "it has no check at the agent"
-        if process is None or process.state != "RUNNING":
-            state = f"its process is {process or 'unknown to supervisord'}"
+        if process is None or not process.running:
+            state = f"its process is {process or f'unknown to {job.runner.name}'}"
         if state is not None or process is None:
             since.pop(job.id, None)
             return state
@@ -176,31 +210,12 @@ def _wait_healthy(host: Host, jobs: list[Job]) -> None:
     begin = time.monotonic()
     unproven = [job for job in jobs if job.going and not job.proven]
     wait(unproven, "to be healthy", snapshot, healthy, bound, host.lease)
-    each(unproven, lambda job: host.provider.note(job.instance, job.texts, HEALTHY))
+    each(unproven, lambda job: host.folders.note(job.instance, job.files, HEALTHY))
 
 
-def _refuse_fatal(job: Job, process: Process | None) -> None:
-    if process is not None and process.state == "FATAL":
-        raise AutoscaleError(f"instance {job.id}: its process ended again and again and supervisord gave up: {process}")
-
-
-def _undo(host: Host, job: Job) -> None:
-    """Take a failed instance away again, deregistered last; its error tells why it failed, where its log is and what is left."""
-    reason = job.error.message if job.error is not None else ""
-    text = f"{reason}\nIts last output:\n{host.provider.log_tail(job.id)}"
-    undo = dataclasses.replace(job, error=None)
-    each([undo], lambda _job: host.supervisor.stop(job.id))
-    wait_stopped(host, [undo])
-    each([undo], lambda _job: host.provider.forget(job.id))
-    kept: list[str | None] = []
-    each([undo], lambda _job: kept.append(host.provider.keep_log(job.id)))
-    each([undo], lambda _job: host.provider.remove_files(job.id))
-    if undo.going:
-        take_failures([undo], registration.remove(host.consul, [job.id], host.lease, False, owners={job.id: job.service}).failures)
-    text += f"\nIt was undone; its log is kept in {kept[0]}" if kept and kept[0] else "\nIt was undone"
-    if undo.error is not None:
-        text = f"{text}, but not wholly: {undo.error.message}"
-    job.error = AutoscaleError(text)
+def _refuse_failed(job: Job, process: Process | None) -> None:
+    if process is not None and process.failed:
+        raise AutoscaleError(f"instance {job.id}: its process ended again and again and {job.runner.name} gave up: {process}")
 
 
 def _start_change(job: Job) -> Change:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, Sequence, TypeVar
 
-from .._clients.supervisor import Process
 from .._domain.errors import AutoscaleError, LockLost, WaitTimeout
 from .._domain.instance import Instance
-from .._domain.instance_files import Texts
+from .._domain.instance_files import File
+from .._domain.process import Process
 from .._domain.registration import Registration
 from .lease import Lease
+from .provider import Provider
 
 POLL_SECONDS = 0.25
 
@@ -28,8 +29,9 @@ class Job:
     """One instance of the call.
 
     Args:
-        process: as supervisord had it at the beginning.
+        provider: who runs it now, or is to start it; None when nothing of it is on this host.
         record: what the last run noted about it.
+        process: as the provider had it at the beginning.
         fresh: its process is to be started, anew or for the first time.
         proven: it was healthy before and is left as it is; it is never undone.
         touched: something was done that an error has to undo.
@@ -39,11 +41,12 @@ class Job:
     service: str
     id: str
     instance: Instance
-    registration: Registration | None = None
-    texts: Texts | None = None
+    registration: Registration | None
+    provider: Provider | None
+    record: dict[str, Any]
+    files: tuple[File, ...] = ()
     account: dict[str, Any] = dataclasses.field(default_factory=dict)
     process: Process | None = None
-    record: dict[str, Any] = dataclasses.field(default_factory=dict)
     fresh: bool = False
     proven: bool = False
     touched: bool = False
@@ -53,6 +56,13 @@ class Job:
     @property
     def going(self) -> bool:
         return self.error is None
+
+    @property
+    def runner(self) -> Provider:
+        """Its provider, where there has to be one."""
+        if self.provider is None:
+            raise AutoscaleError(f"instance {self.id}: nothing on this host tells what runs it")
+        return self.provider
 
     @property
     def undoable(self) -> bool:
@@ -75,6 +85,33 @@ def attempt(job: Job, step: Callable[[Job], None]) -> None:
         job.error = error
     except OSError as error:
         job.error = AutoscaleError(f"instance {job.id}: {error.strerror or error}: {error.filename or 'no file named'}")
+
+
+def together(jobs: Sequence[Job], step: Callable[[], None]) -> None:
+    """Run a step once for several jobs; its error is the error of each."""
+    if jobs:
+        tried = dataclasses.replace(jobs[0])
+        attempt(tried, lambda _job: step())
+        for job in jobs:
+            job.error = tried.error
+
+
+def by_provider(jobs: Iterable[Job]) -> dict[Provider, list[Job]]:
+    """The jobs that are still going and have a provider, by it."""
+    result: dict[Provider, list[Job]] = {}
+    for job in jobs:
+        if job.going and job.provider is not None:
+            result.setdefault(job.provider, []).append(job)
+    return result
+
+
+def processes(jobs: Iterable[Job]) -> dict[str, Process]:
+    """What runs of some instances, each asked of its own provider."""
+    seen: dict[str, Process] = {}
+    for provider, mine in by_provider(jobs).items():
+        running = provider.processes()
+        seen.update((job.id, running[job.id]) for job in mine if job.id in running)
+    return seen
 
 
 def wait(

@@ -12,6 +12,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.de
 )
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy import Metric, Policy, Target
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.resources import Resources
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.service import (
     Artifact,
     Balance,
@@ -19,7 +20,6 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.se
     Deploy,
     Listen,
     PortRange,
-    Resources,
     Run,
     Service,
     canonical_json,
@@ -40,12 +40,13 @@ def errors(changes, name="shop"):
 def test_a_whole_description():
     assert service(
         run={
+            "provider": "systemd",
             "artifact": ARTIFACT,
             "command": "{path}/bin/shop --port {port}",
             "user": "shop",
             "environment": {"SHOP_REGION": "eu", "SHOP_WORKERS": 4, "SHOP_PASSWORD": {"secret": "shop_password"}},
             "pre_start": "{path}/bin/migrate",
-            "resources": {"cpu": 0.5},
+            "resources": {"cpu": 0.5, "memory": "256M"},
             "stop_grace": "10s",
         },
         check={"http": "/healthz", "interval": "2s", "timeout": "500ms", "grace": "2m"},
@@ -57,13 +58,13 @@ def test_a_whole_description():
         name="shop",
         version="1.4.2",
         run=Run(
-            provider="supervisor",
+            provider="systemd",
             command="{path}/bin/shop --port {port}",
             artifact=Artifact(ARTIFACT["url"], ARTIFACT["checksum"]),
             user="shop",
             environment={"SHOP_REGION": "eu", "SHOP_WORKERS": "4", "SHOP_PASSWORD": {"secret": "shop_password"}},
             pre_start="{path}/bin/migrate",
-            resources=Resources(0.5),
+            resources=Resources(0.5, 256 * 1024**2),
             stop_grace=10.0,
         ),
         hosts="app",
@@ -90,6 +91,11 @@ def test_a_whole_description():
             {"deploy": {"strategy": "rolling", "max_surge": 1, "max_unavailable": 0, "healthy_deadline": 300}},
         ),
         ({"run": {"environment": {"N": 4}}}, {"run": {"environment": {"N": "4"}}}),
+        ({"run": {"provider": None}}, {"run": {"provider": "systemd"}}),
+        (
+            {"run": {"provider": "systemd", "resources": {"memory": "1G"}}},
+            {"run": {"provider": "systemd", "resources": {"memory": 1024**3}}},
+        ),
         (
             {"scale": {"metrics": [{"requests": 50}]}},
             {"scale": {"metrics": [{"type": "requests", "target": {"type": "average_value", "value": 50.0}}]}},
@@ -122,9 +128,20 @@ def test_short_forms_equal_long_ones(short, long):
         ({"port_range": "1-70000"}, ["port_range.last: must be a whole number of at least 1 and at most 65535, got 70000"]),
         ({"tags": ["a b", 7]}, ["tags[0]: must be a plain tag, got 'a b'", "tags[1]: must be a plain tag, got 7"]),
         # run
-        ({"run": {"provider": "systemd"}}, ["run.provider: must be one of supervisor, got 'systemd'"]),
-        ({"run": {"provider": None}}, ["run.provider: must be one of supervisor, but it is missing"]),
-        ({"run": {"resources": {"memory": "256M"}}}, ["run.resources.memory: is not known or not implemented yet; allowed here: cpu"]),
+        ({"run": {"provider": "docker"}}, ["run.provider: must be one of systemd, supervisor, got 'docker'"]),
+        ({"run": {"resources": {"disk": 1}}}, ["run.resources.disk: is not known or not implemented yet; allowed here: cpu, memory"]),
+        (
+            {"run": {"resources": {"memory": "256M"}}},
+            ["run.resources.memory: needs provider systemd: supervisord cannot limit memory, got '256M'"],
+        ),
+        (
+            {"run": {"provider": "systemd", "resources": {"memory": "256MB"}}},
+            ["run.resources.memory: must be a number of bytes or text such as 256M or 1G, at least 1M, got '256MB'"],
+        ),
+        (
+            {"run": {"provider": "systemd", "pre_start": "migrate"}},
+            ["run.pre_start: needs run.user: without it systemd makes up a user at each start, who is not there before it, got 'migrate'"],
+        ),
         ({"run": {"resources": {"cpu": 0}}}, ["run.resources.cpu: must be greater than 0, got 0"]),
         ({"run": {"user": "shop; id"}}, ["run.user: must be the name of a user, got 'shop; id'"]),
         ({"run": {"command": None}}, ["run.command: must be a command, but it is missing"]),
@@ -293,6 +310,10 @@ DESCRIPTIONS = st.fixed_dictionaries(
                 "stop_grace": SECONDS,
                 "resources": some(cpu=st.floats(0.01, 64)),
             },
+        )
+        | st.fixed_dictionaries(
+            {"command": st.just("/srv/shop")},
+            optional={"resources": some(cpu=st.floats(0.01, 64), memory=st.integers(2**20, 2**40) | st.sampled_from(["256M", "2T"]))},
         ),
         "hosts": st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True),
         "port_range": st.tuples(PORT, PORT).map(lambda ports: f"{min(ports)}-{max(ports)}"),

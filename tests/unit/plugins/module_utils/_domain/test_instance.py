@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.instance import Instance, Paths
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.instance import Instance, Paths, safe_folder
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.instance_files import (
-    Texts,
+    File,
     command_line,
+    digest_of_files,
     display,
-    texts,
 )
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.supervisor_files import supervisor_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PATHS = Paths("/var/lib/autoscale", "/etc/supervisord.d")
+PATHS = Paths("/var/lib/autoscale")
 CHECKSUM = "a" * 64
 
 
@@ -30,13 +31,18 @@ def parsed(**run: Any) -> Instance:
         "address": "192.0.2.1",
         "port": 20000,
         "version": "1.4.2",
-        "run": {"command": "{path}/bin/shop", "artifact": {"url": "/a.tgz", "checksum": f"sha256:{CHECKSUM}"}, **run},
+        "run": {
+            "provider": "supervisor",
+            "command": "{path}/bin/shop",
+            "artifact": {"url": "/a.tgz", "checksum": f"sha256:{CHECKSUM}"},
+            **run,
+        },
     }
     return Instance.parse(raw, with_run=True)
 
 
-def made(secrets: dict[str, str] | None = None, **run: Any) -> Texts:
-    return texts(parsed(**run), PATHS, secrets or {})
+def made(secrets: dict[str, str] | None = None, **run: Any) -> tuple[File, ...]:
+    return supervisor_files(parsed(**run), PATHS, "/etc/supervisord.d", secrets or {})
 
 
 def test_placeholders_are_filled_after_the_split_so_that_a_value_stays_one_word() -> None:
@@ -52,9 +58,14 @@ def test_placeholders_are_filled_after_the_split_so_that_a_value_stays_one_word(
 
 
 def test_the_script_and_the_program_hold_no_secret_and_the_environment_does() -> None:
-    files = made({"pw": "s3cr3t"}, environment={"PW": {"secret": "pw"}, "AT": "{port}"})
-    assert files.environment == "AT=20000\nPW=s3cr3t\n"
-    assert "s3cr3t" not in files.script + files.program
+    environment, script, program = made({"pw": "s3cr3t"}, environment={"PW": {"secret": "pw"}, "AT": "{port}"})
+    assert environment.text == "AT=20000\nPW=s3cr3t\n"
+    assert "s3cr3t" not in script.text + program.text
+    assert [(file.path, file.mode, file.private) for file in (environment, script, program)] == [
+        ("/var/lib/autoscale/instances/shop-app1-20000/environment", 0o600, True),
+        ("/var/lib/autoscale/instances/shop-app1-20000/run", 0o700, True),
+        ("/etc/supervisord.d/shop-app1-20000.ini", 0o644, False),
+    ]
     assert "s3cr3t" not in str(display(parsed(environment={"PW": {"secret": "pw"}})))
 
 
@@ -65,8 +76,8 @@ VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_any_value_arrives_unchanged_in_the_process(values: dict[str, str]) -> None:
-    environment = made(environment={name: {"secret": name} for name in values}, secrets=values).environment
-    command = ["/bin/sh", "-c", 'set -a; eval "$1"; exec env -0', "sh", environment]
+    environment, _script, _program = made(environment={name: {"secret": name} for name in values}, secrets=values)
+    command = ["/bin/sh", "-c", 'set -a; eval "$1"; exec env -0', "sh", environment.text]
     done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
     seen = dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if pair.startswith("X_"))
     assert seen == values
@@ -74,7 +85,13 @@ def test_any_value_arrives_unchanged_in_the_process(values: dict[str, str]) -> N
 
 def test_the_digest_tells_another_secret_from_the_same() -> None:
     run = {"environment": {"PW": {"secret": "pw"}}}
-    assert made({"pw": "a"}, **run).digest == made({"pw": "a"}, **run).digest != made({"pw": "b"}, **run).digest
+    same, again, other = (digest_of_files(made({"pw": value}, **run)) for value in ("a", "a", "b"))
+    assert same == again != other
+
+
+def test_the_digest_of_the_first_records_still_holds() -> None:
+    # Of version 0.1.0: another one would start every instance again.
+    assert digest_of_files(made(environment={"A": "b"})) == "5991b7472f88b23f5603d5a77439698756ff80592ab96a979d05a50c90bf1ade"
 
 
 def test_every_missing_secret_is_named_and_no_value_is_shown() -> None:
@@ -98,6 +115,10 @@ def test_every_missing_secret_is_named_and_no_value_is_shown() -> None:
         ({"artifact": None}, "needs run.artifact"),
         ({"stop_grace": -1}, "stop_grace"),
         ({"stop_grace": True}, "stop_grace"),
+        ({"resources": {"cpu": 0}}, "run.resources.cpu 0"),
+        ({"resources": {"memory": "2"}}, "run.resources.memory '2'"),
+        ({"resources": {"memory": 2**28}}, "run.resources.memory is not allowed: needs provider systemd"),
+        ({"provider": "systemd", "pre_start": "migrate"}, "run.pre_start is not allowed: needs run.user"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(run: dict[str, Any], words: str) -> None:
@@ -109,11 +130,13 @@ def test_what_is_wrong_is_refused_by_name(run: dict[str, Any], words: str) -> No
 @pytest.mark.parametrize("folder", ["relative", "/a b", "/a%(x)s", "/a;b", "/a/../b", "/a\nb", ""])
 def test_a_folder_that_a_configuration_could_misread_is_refused(folder: str) -> None:
     with pytest.raises(AutoscaleError, match="state_dir"):
-        Paths(folder, "/etc/x")
+        Paths(folder)
+    with pytest.raises(AutoscaleError, match="systemd_unit_dir"):
+        safe_folder("systemd_unit_dir", folder)
 
 
 def test_the_program_is_stopped_and_killed_as_described() -> None:
-    program = made(stop_grace=2.5, user="shop").program
+    program = made(stop_grace=2.5, user="shop")[-1].text
     assert "[program:shop-app1-20000]\n" in program
     assert {"stopwaitsecs=3", "stopsignal=TERM", "autorestart=true", "user=shop"} <= set(program.splitlines())
 

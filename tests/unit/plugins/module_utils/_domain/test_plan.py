@@ -424,6 +424,7 @@ def test_the_item_of_an_instance_has_all_that_its_host_needs():
             "user": None,
             "environment": {"A": {"secret": "a"}},
             "pre_start": None,
+            "resources": {"cpu": 1.0, "memory": None},
             "stop_grace": 30.0,
         },
         "check": {"http": "/healthz", "tcp": False, "interval": 10.0, "timeout": 5.0},

@@ -21,6 +21,8 @@ ARTIFACT = {"url": "file:///srv/shop-1.4.2.tar.gz", "checksum": "sha256:" + "0a"
         {"run": {"artifact": ARTIFACT}},
         {"run": {"user": "shop"}},
         {"run": {"stop_grace": 1}},
+        {"run": {"resources": {"cpu": 1}}},
+        {"run": {"provider": "systemd"}},
         {"check": {"http": "/healthz"}},
         {"check": {"interval": 3}},
         {"tags": ["web"]},
@@ -45,6 +47,15 @@ def test_the_digest_changes_with_what_an_instance_is_made_of(changes):
 )
 def test_the_digest_stays_with_what_it_is_not_made_of(changes):
     assert service(**changes).digest == service().digest
+
+
+def test_a_memory_limit_makes_instances_outdated():
+    assert service(run={"provider": "systemd", "resources": {"memory": "1G"}}).digest != service(run={"provider": "systemd"}).digest
+
+
+def test_the_digest_of_what_was_deployed_before_there_was_a_memory_limit_still_holds():
+    # Of version 0.1.0: another one would replace every instance of every service.
+    assert service().digest == "bbca2f0dee80aac1"
 
 
 def test_a_description_cannot_be_changed():
