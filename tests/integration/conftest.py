@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from addresses import claimed_network
 from lab import Lab
-from processes import Consul, HAProxy, Prometheus, Supervisor, end_marked_processes
+from processes import Consul, HAProxy, Nginx, Prometheus, Supervisor, end_marked_processes
 
 COLLECTION = "microservices.autoscale"
 CLONE = Path(__file__).resolve().parents[2]
@@ -60,6 +60,13 @@ def consul(network: str, folder: Path) -> Iterator[Consul]:
 def haproxy(network: str, folder: Path) -> Iterator[HAProxy]:
     """One HAProxy at 127.x.x.21: `.socket`, `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.command_line("show stat")`."""
     with HAProxy(f"{network}.21", folder / "haproxy", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def nginx(network: str, folder: Path) -> Iterator[Nginx]:
+    """One Nginx at 127.x.x.22: `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.access_log`, `.error_log`, `.workers()`."""
+    with Nginx(f"{network}.22", folder / "nginx", lab=str(folder)) as process:
         yield process
 
 
