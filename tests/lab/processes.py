@@ -306,6 +306,81 @@ frontend stats
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
+class Nginx(Process):
+    """Nginx in the foreground with a base configuration and a folder with one file per service; SIGHUP reloads it.
+
+    Args:
+        address: of the page with its own counters (/stub_status), on port 8404.
+    """
+
+    BASE = """\
+{user}daemon off;
+master_process on;
+worker_processes 2;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log info;
+
+events {{
+    worker_connections 1024;
+}}
+
+http {{
+    client_body_temp_path {folder}/temp/body;
+    proxy_temp_path {folder}/temp/proxy;
+    fastcgi_temp_path {folder}/temp/fastcgi;
+    uwsgi_temp_path {folder}/temp/uwsgi;
+    scgi_temp_path {folder}/temp/scgi;
+    access_log off;
+
+    server {{
+        listen {address}:8404;
+        location = /stub_status {{
+            stub_status;
+        }}
+    }}
+
+    include {folder}/nginx.d/*.conf;
+}}
+"""
+
+    def __init__(self, address: str, folder: Path, *, lab: str) -> None:
+        self.address = address
+        self.binary = find_program("nginx")
+        self.config_dir = folder / "nginx.d"
+        self.base_config = folder / "nginx.conf"
+        self.pid_file = folder / "nginx.pid"
+        self.error_log = folder / "error.log"
+        self.access_log = folder / "autoscale.log"
+        self.status_url = f"http://{address}:8404/stub_status"
+        # Until it has read its configuration it writes to the log that it was built with.
+        command = [self.binary, "-p", str(folder), "-e", str(self.error_log), "-c", str(self.base_config)]
+        # TERM and not KILL: the workers go with their master then.
+        super().__init__("nginx", command, folder, ready=self._answers, lab=lab, listens=(address, 8404), parent_gone="TERM")
+
+    def start(self) -> Process:
+        self.config_dir.mkdir(parents=True, exist_ok=True)
+        (self.folder / "temp").mkdir(exist_ok=True)
+        # Workers of a master that runs as root would be another user, to whom the lab's folder is closed.
+        user = "user root root;\n" if os.geteuid() == 0 else ""
+        self.base_config.write_text(self.BASE.format(user=user, folder=self.folder, address=self.address))
+        return super().start()
+
+    def workers(self) -> list[int]:
+        """The pids of the master's children."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def kill(self) -> None:
+        # Workers outlive a killed master, and their titles have overwritten the environment with the marker.
+        workers = self.workers() if self.running() else []
+        super().kill()
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _answers(self) -> str:
+        return http_get(self.status_url)
+
+
 class Prometheus(Process):
     """Prometheus with a configuration that can be replaced and reloaded over HTTP.
 

@@ -40,6 +40,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PROGRAMS = {
     "consul": ("CONSUL_BINARY", "consul"),
     "haproxy": ("HAPROXY_BINARY", "haproxy"),
+    "nginx": ("NGINX_BINARY", "nginx"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
 }
@@ -189,8 +190,9 @@ def knows_consul(promtool: Path) -> bool:
 def advice(missing: list[str], error: Exception) -> str:
     programs = ", ".join(f"{name} (or set {PROGRAMS[name][0]})" for name in missing)
     return (
-        f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later and Prometheus 2.24 or later with Consul "
-        f"discovery, as far as they are missing, so that they are on PATH.\nThey could not be taken from Debian's packages: {error}"
+        f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later, Nginx 1.20 or later and Prometheus 2.24 "
+        "or later with Consul discovery, as far as they are missing, so that they are on PATH.\n"
+        f"They could not be taken from Debian's packages: {error}"
     )
 
 

@@ -15,12 +15,12 @@ from typing import Any, Iterator, Mapping
 from . import names
 from .errors import AutoscaleError
 from .policy import read_policy
+from .pool import ALGORITHMS
 from .providers import DEFAULT_PROVIDER, PROVIDERS, beyond
 from .reader import Reader
 from .resources import MEMORY, Resources, parse_memory
 from .service import Artifact, Balance, Check, Deploy, Listen, PortRange, Run, Service
 
-ALGORITHMS = ("round_robin", "least_conn", "random", "source")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _PORT = re.compile(r"[0-9]{1,5}")
 PLACEHOLDERS = ("address", "port", "path", "version", "instance")

@@ -2,34 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pools as data and as HAProxy's text."""
+"""Pools as data, whatever balancer they are rendered for."""
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import (
-    ALGORITHMS,
-    Running,
-    Server,
-    bound_endpoints,
-    clash,
-    pool_from,
-    render,
-    same_structure,
-    server_changes,
-    server_options,
-    servers_in,
-    structure_text,
-)
-from hypothesis import given
-from hypothesis import strategies as st
-
-GOLDEN = Path(__file__).parent / "golden" / "shop.cfg"
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import InvalidDescription
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import clash, pool_from
 
 
 def described(**more: Any) -> dict[str, Any]:
@@ -46,25 +27,6 @@ def described(**more: Any) -> dict[str, Any]:
         ],
         **more,
     }
-
-
-def running(server: Server, **more: Any) -> Running:
-    return dataclasses.replace(Running(server.id, server.address, server.port, server.weight, "ready", True, True, "3"), **more)
-
-
-def test_the_text_is_the_golden_file() -> None:
-    """An integration test lets HAProxy check the same file."""
-    assert render(pool_from(described(), "pools[0]")) == GOLDEN.read_text()
-
-
-def test_order_does_not_matter() -> None:
-    raw = described()
-    assert render(pool_from(raw, "p")) == render(pool_from({**raw, "servers": raw["servers"][::-1]}, "p"))
-
-
-def test_a_post_that_was_sent_is_never_repeated() -> None:
-    text = structure_text(pool_from(described(), "p"))
-    assert [line.strip() for line in text.splitlines() if "retry-on" in line] == ["retry-on conn-failure"]
 
 
 @pytest.mark.parametrize(
@@ -113,127 +75,17 @@ def test_all_errors_come_in_one_go() -> None:
     assert len(error.value.errors) == 3
 
 
-def test_render_itself_refuses_what_came_in_by_another_way() -> None:
-    pool = pool_from(described(), "p")
-    for hostile in (
-        Server("a\n    http-request return", "127.0.0.1", 1, 1),
-        Server("a", "127.0.0.1 check\nglobal", 1, 1),
-        Server("a", "127.0.0.1", 1, "1 disabled"),  # type: ignore[arg-type]
-    ):
-        with pytest.raises(AutoscaleError):
-            render(pool, [hostile])
-    for change in ({"service": "x\ny"}, {"check_path": "/ x"}, {"max_connections": "1"}, {"algorithm": "x"}, {"address": "x"}):
-        with pytest.raises(AutoscaleError):
-            render(dataclasses.replace(pool, **change))
-
-
-ANYTHING = st.one_of(
-    st.text(max_size=20),
-    st.integers(-5, 70000),
-    st.none(),
-    st.booleans(),
-    st.floats(),
-    st.sampled_from(["shop-a-1\n", "a;b", "a b", "127.0.0.1 check", "1.2.3.4\n", "::1", "[::1]", "127.1", "a\0b", "#", '"']),
-)
-SERVER = st.fixed_dictionaries(
-    {
-        "id": st.one_of(ANYTHING, st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,12}", fullmatch=True)),
-        "address": st.one_of(ANYTHING, st.ip_addresses().map(str)),
-        "port": st.one_of(ANYTHING, st.integers(1, 65535)),
-        "weight": st.one_of(ANYTHING, st.integers(0, 256)),
-    }
-)
-
-
-@given(st.lists(SERVER, max_size=4), st.one_of(ANYTHING, st.just("shop")), st.one_of(ANYTHING, st.just("/healthz")))
-def test_hostile_values_are_refused_or_come_out_as_they_went_in(servers: list[dict[str, Any]], service: Any, path: Any) -> None:
-    check = {"http": path, "tcp": True, "interval": 2, "timeout": 1}
-    try:
-        pool = pool_from(described(servers=servers, service=service, check=check), "p")
-    except InvalidDescription:
-        return
-    text = render(pool)
-    assert {(server.id, server.port, server.weight) for server, _options in servers_in(text)} == {
-        (raw["id"], raw["port"], raw["weight"]) for raw in servers
-    }
-    assert {server for server, _options in servers_in(text)} == set(pool.servers)
-    # Nothing but one line per server was added to the structure, and no line holds anything that HAProxy's parser acts on.
-    lines = text.splitlines()
-    assert len(lines) == len(structure_text(pool).splitlines()) + len(servers)
-    assert all(character.isprintable() and character.isascii() for line in lines for character in line)
-    assert not any(character in line for line in lines[1:] for character in "#\"'\\$;")
-
-
-@given(st.lists(st.tuples(st.integers(1, 65535), st.integers(0, 256)), min_size=1, max_size=6, unique_by=lambda pair: pair[0]))
-def test_valid_servers_survive_rendering(pairs: list[tuple[int, int]]) -> None:
-    servers = [{"id": f"shop-a-{port}", "address": "::1", "port": port, "weight": weight} for port, weight in pairs]
-    pool = pool_from(described(servers=servers), "p")
-    assert {server for server, _options in servers_in(render(pool))} == set(pool.servers)
-    assert same_structure(pool, render(pool))
-
-
 @pytest.mark.parametrize(
-    ("change", "same"),
+    ("address", "port", "expected"),
     [
-        ({}, True),
-        ({"servers": []}, True),
-        ({"servers": [{"id": "shop-x-1", "address": "127.0.0.9", "port": 1, "weight": 3}]}, True),
-        ({"algorithm": "random"}, False),
-        ({"listen": {"address": "127.0.0.1", "port": 8081}}, False),
-        ({"max_connections": None}, False),
-        ({"check": {"http": "/healthz", "tcp": False, "interval": 3, "timeout": 1}}, False),
-        ({"check": {"http": None, "tcp": True, "interval": 2, "timeout": 1}}, False),
+        ("127.0.0.1", 80, True),
+        ("127.0.0.1", 81, True),
+        ("127.0.0.1", 82, False),
+        ("127.0.0.1", 83, False),
+        ("0.0.0.0", 82, True),
+        ("::", 81, True),
     ],
 )
-def test_structure_is_everything_but_which_servers_there_are(change: dict[str, Any], same: bool) -> None:
-    text = render(pool_from(described(), "p"))
-    assert same_structure(pool_from(described(**change), "p"), text) is same
-
-
-def test_a_file_edited_by_hand_has_another_structure() -> None:
-    pool = pool_from(described(), "p")
-    assert not same_structure(pool, None)
-    assert not same_structure(pool, render(pool) + "    server x 127.0.0.1:1\n")
-    assert not same_structure(pool, render(pool).replace("rise 2", "rise 9"))
-    assert not same_structure(pool, render(pool).replace("retries 3", "retries 9"))
-
-
-def test_every_algorithm_lets_servers_be_added() -> None:
-    for name in ALGORITHMS:
-        text = structure_text(pool_from(described(algorithm=name), "p"))
-        assert "static-rr" not in text and ("balance source" not in text or "hash-type consistent" in text)
-
-
-def test_changes_of_servers() -> None:
-    pool = pool_from(described(), "p")
-    one, two, three = pool.servers
-    assert not server_changes(pool, [running(server) for server in pool.servers])
-    changes = server_changes(
-        pool,
-        [running(one, weight=7), running(two, state="maint", up=False), running(three, port=1), running(one, id="other")],
-    )
-    assert [server.id for server in changes.add] == [three.id]
-    assert [item.id for item in changes.remove] == [three.id, "other"]
-    assert changes.reweigh == (one,) and changes.ready == (two,)
-
-
-def test_a_server_that_is_down_but_in_place_is_left_alone() -> None:
-    pool = pool_from(described(), "p")
-    assert not server_changes(pool, [running(server, up=False) for server in pool.servers])
-
-
-def test_bound_endpoints_and_clashes() -> None:
-    text = "frontend a\n  bind *:80\n  bind 127.0.0.1:81,[::1]:82 ssl # bind :83\n  bind /run/x.sock\n  bind :90-95\n# bind :84\n"
-    found = bound_endpoints(text)
-    assert found == (("", 80), ("127.0.0.1", 81), ("::1", 82))
-    for port, expected in ((80, True), (81, True), (82, False), (83, False), (84, False)):
-        pool = pool_from(described(listen={"address": "127.0.0.1", "port": port}), "p")
-        assert clash(pool, found) is expected
-    assert clash(pool_from(described(listen={"address": "0.0.0.0", "port": 82}), "p"), found)
-
-
-def test_server_options_are_all_spelled_out() -> None:
-    """`add server` of HAProxy 2.6 takes nothing from default-server, and has defaults of its own."""
-    words = server_options(pool_from(described(), "p")).split()
-    for option in ("check", "inter", "fastinter", "downinter", "fall", "rise", "pool-max-conn", "pool-purge-delay", "maxconn"):
-        assert option in words
+def test_clashes(address: str, port: int, expected: bool) -> None:
+    bound = [("", 80), ("127.0.0.1", 81), ("::1", 82)]
+    assert clash(pool_from(described(listen={"address": address, "port": port}), "p"), bound) is expected
