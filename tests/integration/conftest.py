@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from addresses import claimed_network
 from lab import Lab
-from processes import Consul, HAProxy, Nginx, Prometheus, Supervisor, end_marked_processes
+from processes import Consul, HAProxy, Mtail, Nginx, Prometheus, Supervisor, end_marked_processes
 
 COLLECTION = "microservices.autoscale"
 CLONE = Path(__file__).resolve().parents[2]
@@ -67,6 +67,13 @@ def haproxy(network: str, folder: Path) -> Iterator[HAProxy]:
 def nginx(network: str, folder: Path) -> Iterator[Nginx]:
     """One Nginx at 127.x.x.22: `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.access_log`, `.error_log`, `.workers()`."""
     with Nginx(f"{network}.22", folder / "nginx", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def mtail(network: str, folder: Path) -> Iterator[Mtail]:
+    """One mtail at 127.x.x.22 with the collection's program: `.access_log` is what it reads, `.metrics_url`."""
+    with Mtail(f"{network}.22", folder / "mtail", folder / "autoscale.log", lab=str(folder)) as process:
         yield process
 
 
