@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Changes servers through HAProxy's runtime API. Nothing is reloaded, and every change is read back.
   - All servers are changed before the first one is waited for.
-  - The configuration file is not touched, see M(microservices.autoscale.balancer_config).
+  - The configuration file is not touched, see M(microservices.autoscale.haproxy_config).
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 options:

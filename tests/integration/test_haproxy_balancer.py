@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The module balancer_config against a real HAProxy with real backends: file and process agree, whatever happens."""
+"""The module haproxy_config against a real HAProxy with real backends: file and process agree, whatever happens."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _answers(url: str) -> Callable[[], bool]:
 
 
 class Balancer:
-    """balancer_config and haproxy_server as a run of a play calls them, and what is to be seen of HAProxy."""
+    """haproxy_config and haproxy_server as a run of a play calls them, and what is to be seen of HAProxy."""
 
     def __init__(self, haproxy: HAProxy, call: Callable[..., dict[str, Any]]) -> None:
         self.haproxy = haproxy
@@ -71,7 +71,7 @@ class Balancer:
         }
 
     def apply(self, *pools: dict[str, Any], check: bool = False, **more: Any) -> dict[str, Any]:
-        return self._call("balancer_config", self.parameters(*pools, **more), check=check, diff=True)
+        return self._call("haproxy_config", self.parameters(*pools, **more), check=check, diff=True)
 
     def servers(self, state: str, *names: str, **more: Any) -> dict[str, Any]:
         entries = [{"backend": f"autoscale_{name.split('-')[0]}", "server": name} for name in names]
@@ -176,9 +176,9 @@ def test_load_sees_no_change_of_the_pool(balancer: Balancer, shops: list[str], l
 
 
 def started(parameters: dict[str, Any], given: Path) -> subprocess.Popen[bytes]:
-    """A run of balancer_config in the background."""
+    """A run of haproxy_config in the background."""
     given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**parameters, "_ansible_remote_tmp": str(given.parent)}}))
-    command = [sys.executable, "-m", "ansible_collections.microservices.autoscale.plugins.modules.balancer_config", str(given)]
+    command = [sys.executable, "-m", "ansible_collections.microservices.autoscale.plugins.modules.haproxy_config", str(given)]
     environment = {**os.environ, "PYTHONPATH": str(WORKSPACE)}
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 

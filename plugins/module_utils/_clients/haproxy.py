@@ -13,17 +13,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import fcntl
-import os
 import re
 import socket
-import time
 from pathlib import Path
 from typing import Iterator
 
 from .._domain import names
-from .._domain.errors import AutoscaleError, WaitTimeout
-from .._domain.pool import Running
+from .._domain.errors import AutoscaleError
+from .._domain.pool_haproxy import Running
+from .config_files import file_lock
 
 # HAProxy's own limit for names, with its length bounded.
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,192}")
@@ -201,28 +199,6 @@ class Runtime:
             if answer.startswith(text):
                 return kind(message + (". The socket needs 'level admin'" if kind is PermissionDenied else ""))
         return HAProxyError(message)
-
-
-@contextlib.contextmanager
-def file_lock(path: Path, *, exclusive: bool, timeout: float) -> Iterator[None]:
-    """Hold an flock on a file, which is made when missing, or on a directory; it ends with the process at the latest."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if path.is_dir() else os.O_CREAT), 0o600)
-    except OSError as error:
-        raise HAProxyError(f"cannot open {path} to lock it: {error.strerror}") from None
-    try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise WaitTimeout(f"{path} is locked by another run for more than {timeout:g} s; nothing was changed here") from None
-                time.sleep(0.02)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _name(text: str) -> str:

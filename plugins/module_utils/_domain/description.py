@@ -15,11 +15,11 @@ from typing import Any, Iterator, Mapping
 from . import names
 from .errors import AutoscaleError
 from .policy import read_policy
+from .pool import ALGORITHMS
 from .reader import Reader
 from .service import Artifact, Balance, Check, Deploy, Listen, PortRange, Resources, Run, Service
 
 PROVIDERS = ("supervisor",)
-ALGORITHMS = ("round_robin", "least_conn", "random", "source")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _PORT = re.compile(r"[0-9]{1,5}")
 PLACEHOLDERS = ("address", "port", "path", "version", "instance")

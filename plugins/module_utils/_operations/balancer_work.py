@@ -8,16 +8,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping, TypeVar
 
-from .._clients.haproxy import NoSuchBackend, Runtime
-from .._clients.haproxy_config import ConfigFolder
+from .._clients.config_files import ServiceFiles
 from .._domain import names
 from .._domain.errors import AutoscaleError, InvalidDescription
-from .._domain.names import section_name
-from .._domain.pool import Pool, Running, pool_from, render, same_structure, server_changes
+from .._domain.pool import Pool, pool_from
 from .batch import Failure
-from .haproxy_running import RunningServers
 from .lease import Lease
 
 
@@ -26,50 +23,38 @@ class Work:
 
     Args:
         pool: what is wanted; None when the service is to go.
+        render: turns the pool into the service's file.
     """
 
-    def __init__(self, service: str, pool: Pool | None, runtime: Runtime, lease: Lease) -> None:
+    def __init__(self, service: str, pool: Pool | None, lease: Lease, render: Callable[[Pool], str]) -> None:
         self.service = service
-        self.section = section_name(service)
         self.pool = pool
         self.beat: Callable[[], None] = lambda: lease.check(service)
-        self.group = RunningServers(runtime, self.section, self.beat)
+        self._render = render
         self.text: str | None = None
-        self.running: dict[str, Running] | None = None
         self.unsettled = False
         self.reloaded = False
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
         self.broken = False
 
-    def look(self, folder: ConfigFolder) -> None:
+    def look(self, folder: ServiceFiles) -> None:
         self.text = folder.read(self.service)
-        self.running = self.present()
         self.unsettled = folder.unsettled(self.service)
-
-    def present(self) -> dict[str, Running] | None:
-        """The process's servers; None when it does not have the backend."""
-        try:
-            return self.group.read()
-        except NoSuchBackend:
-            return None
 
     @property
     def wanted_text(self) -> str | None:
-        return None if self.pool is None else render(self.pool)
+        return None if self.pool is None else self._render(self.pool)
 
     @property
-    def structural(self) -> bool:
-        """Whether only a reload gets there."""
-        if self.unsettled or self.pool is None:
-            return self.unsettled or self.text is not None or self.running is not None
-        return self.running is None or not same_structure(self.pool, self.text)
+    def listener_unknown(self) -> bool:
+        """Whether the process may have another listener of the service than its file says."""
+        return self.unsettled
 
     @property
-    def differs(self) -> bool:
-        if self.structural or self.text != self.wanted_text:
-            return True
-        return self.pool is not None and bool(server_changes(self.pool, (self.running or {}).values()))
+    def instances(self) -> tuple[str, ...]:
+        """Those that a failure of the whole service is told for."""
+        return tuple(server.id for server in self.pool.servers) if self.pool else ()
 
     def fail_instance(self, instance: str, error: str) -> None:
         failure = Failure(self.service, instance, error)
@@ -86,22 +71,24 @@ class Work:
 
     def fail(self, message: str) -> None:
         self.broken = True
-        instances = [server.id for server in self.pool.servers] if self.pool else []
-        for instance in instances or [""]:
+        for instance in self.instances or ("",):
             self.fail_instance(instance, message)
 
 
-def works_from(entries: Iterable[Mapping[str, Any]], runtime: Runtime, lease: Lease) -> list[Work]:
-    """Return the checked entries, or raise InvalidDescription with everything that is wrong in any of them."""
-    works: list[Work] = []
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+
+def works_from(entries: Iterable[Mapping[str, Any]], make: Callable[[str, Pool | None], AnyWork]) -> list[AnyWork]:
+    """Return the checked entries as works, or raise InvalidDescription with everything that is wrong in any of them."""
+    works: list[AnyWork] = []
     errors: list[str] = []
     for index, entry in enumerate(entries):
         try:
             if entry.get("state") == "absent":
-                works.append(Work(names.service_name(entry.get("service")), None, runtime, lease))
+                works.append(make(names.service_name(entry.get("service")), None))
             else:
                 pool = pool_from(entry, f"pools[{index}]")
-                works.append(Work(pool.service, pool, runtime, lease))
+                works.append(make(pool.service, pool))
         except InvalidDescription as error:
             errors += error.errors
         except AutoscaleError as error:

@@ -8,16 +8,18 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from pathlib import Path
 from typing import Mapping
 
+from .._clients.config_files import write_atomically
 from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
-from .._clients.haproxy_config import EMPTY_STATE, ConfigFolder, Master, write_atomically
+from .._clients.haproxy_config import EMPTY_STATE, ConfigFolder, Master
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.names import section_name
-from .._domain.pool import Pool, render
+from .._domain.pool import Pool
+from .._domain.pool_haproxy import render
+from .balancer_files import listens
 
 _POLL_SECONDS = 0.02
 # While a reload is under way, the old worker may answer between two answers of the new one.
@@ -142,13 +144,3 @@ class Reloads:
                 raise AutoscaleError(f"after the reload backend {section} has the servers {sorted(seen)} in place of {sorted(wanted)}")
             if not listens(pool.address, pool.port, timeout=2.0):
                 raise AutoscaleError(f"after the reload nothing accepts at {pool.address} port {pool.port}, the listener of {service}")
-
-
-def listens(address: str, port: int, *, timeout: float) -> bool:
-    """Whether somebody accepts connections there, as seen from this host."""
-    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-    try:
-        with socket.create_connection((target, port), timeout=timeout):
-            return True
-    except OSError:
-        return False

@@ -12,7 +12,8 @@ from typing import Any, Callable, Iterable
 
 from .._clients.haproxy import HAProxyError, NoSuchServer, Runtime, ServerBusy, ServerLoad
 from .._domain import names
-from .._domain.pool import Running, Server
+from .._domain.pool import Server
+from .._domain.pool_haproxy import Running
 
 POLL_SECONDS = 0.05
 

@@ -15,7 +15,8 @@ from .._clients.haproxy import HAProxyError, NoSuchBackend, NoSuchServer, Runtim
 from .._domain import names
 from .._domain.errors import AutoscaleError, InvalidDescription, WaitTimeout
 from .._domain.names import SECTION_PREFIX
-from .._domain.pool import Pool, Running, Server, server_arguments, server_options
+from .._domain.pool import Pool, Server
+from .._domain.pool_haproxy import Running, server_arguments, server_options
 from .batch import Failure, Result
 from .haproxy_running import Beat, RunningServers, describe, shown_endpoint, wait_drained, wait_up
 from .lease import Lease

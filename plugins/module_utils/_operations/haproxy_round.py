@@ -11,9 +11,10 @@ import time
 from typing import Mapping
 
 from .._clients.haproxy_config import ConfigFolder
-from .._domain.pool import Pool, Server, render, server_arguments, server_changes, server_options
-from .balancer_work import Work
+from .._domain.pool import Pool, Server
+from .._domain.pool_haproxy import render, server_arguments, server_changes, server_options
 from .haproxy_running import wait_drained, wait_up
+from .haproxy_work import HAProxyWork
 
 DELETE_SECONDS = 5.0
 BACK_SECONDS = 5.0
@@ -22,7 +23,7 @@ BACK_SECONDS = 5.0
 class ServerRound:
     """One pool's servers in one round; the methods are its steps, in order."""
 
-    def __init__(self, folder: ConfigFolder, work: Work, pool: Pool) -> None:
+    def __init__(self, folder: ConfigFolder, work: HAProxyWork, pool: Pool) -> None:
         self._folder = folder
         self.work = work
         self._pool = pool

@@ -12,13 +12,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import (
-    ALGORITHMS,
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import ALGORITHMS, Server, clash, pool_from
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_haproxy import (
     Running,
-    Server,
     bound_endpoints,
-    clash,
-    pool_from,
     render,
     same_structure,
     server_changes,

@@ -17,15 +17,17 @@ import time
 from typing import Any, Iterator, Mapping, Sequence
 
 from .._clients.haproxy import Runtime
-from .._clients.haproxy_config import ConfigFolder, InvalidConfiguration, Master
-from .._domain import names
+from .._clients.haproxy_config import ConfigFolder, Master
 from .._domain.errors import AutoscaleError
-from .._domain.pool import Pool, Running, bound_endpoints, clash, render, same_structure, server_changes
-from .balancer_servers import ServerRound
-from .balancer_work import Work, works_from
+from .._domain.pool import Pool
+from .._domain.pool_haproxy import Running, bound_endpoints, render, same_structure, server_changes
+from .balancer_files import refuse_taken_endpoints, validate_together
+from .balancer_work import works_from
 from .batch import Result
-from .haproxy_reload import Reloads, listens
+from .haproxy_reload import Reloads
+from .haproxy_round import ServerRound
 from .haproxy_running import describe
+from .haproxy_work import HAProxyWork
 from .lease import Lease
 from .outcome import Change, Outcome
 
@@ -58,7 +60,7 @@ def apply_pools(
         InvalidDescription: an entry that cannot be rendered; nothing was touched.
         AutoscaleError: HAProxy or its configuration cannot be used at all, or (on_error "fail") every failure.
     """
-    works = works_from(entries, runtime, lease)
+    works = works_from(entries, lambda service, pool: HAProxyWork(service, pool, lease, runtime))
     if not works:
         return Outcome((), {"failures": [], "reloads": 0})
     level = runtime.level()
@@ -86,70 +88,21 @@ def apply_pools(
 class _Change:
     """The steps of one call."""
 
-    def __init__(self, folder: ConfigFolder, reloads: Reloads, works: list[Work], wait_timeout: float) -> None:
+    def __init__(self, folder: ConfigFolder, reloads: Reloads, works: list[HAProxyWork], wait_timeout: float) -> None:
         self._folder = folder
         self.reloads = reloads
         self._works = works
         self._wait_timeout = wait_timeout
 
-    def _left(self) -> list[Work]:
+    def _left(self) -> list[HAProxyWork]:
         return [work for work in self._works if not work.broken]
 
     # the structure
 
     def validate(self) -> None:
-        """Let HAProxy check all files that differ, at once; find the culprit only when it refuses them."""
-        changed = {work.service: work for work in self._works if work.differs}
-        self._refuse_taken_endpoints(list(changed.values()))
-        texts = {name: work.wanted_text for name, work in changed.items() if not work.broken}
-        if not texts:
-            return
-        try:
-            self._folder.validate(texts)
-            return
-        except InvalidConfiguration as error:
-            words = error.message
-        try:
-            self._folder.validate_as_is()
-        except InvalidConfiguration as error:
-            words = f"HAProxy's configuration is broken already, nothing was touched. Mend it first; HAProxy says:\n{error.message}"
-            for name in texts:
-                changed[name].fail(words)
-            return
-        for name, text in texts.items():
-            try:
-                self._folder.validate({name: text})
-            except InvalidConfiguration as error:
-                changed[name].fail(f"HAProxy refuses the configuration of {name}, nothing was touched. It says:\n{error.message}")
-        if not any(changed[name].broken for name in texts):
-            for name in texts:
-                changed[name].fail(f"HAProxy refuses these pools together, nothing was touched. It says:\n{words}")
-
-    def _refuse_taken_endpoints(self, changed: list[Work]) -> None:
-        """HAProxy would share an endpoint between two listeners without a word, and traffic would go to either."""
-        new = [work for work in changed if work.pool is not None and work.structural]
-        if not new:
-            return
-        now = self._folder.texts()
-        then = {**now, **{self._folder.file(work.service): work.wanted_text or "" for work in changed}}
-        for work in new:
-            pool = work.pool
-            if pool is None:
-                continue
-            own = self._folder.file(work.service)
-            for path, text in then.items():
-                if path != own and clash(pool, bound_endpoints(text)):
-                    work.fail(f"the listener {names.endpoint(pool.address, pool.port)} of {work.service} is bound in {path} already")
-                    break
-            else:
-                # Where a service's own listener is cannot be seen when its file is gone or newer than the process.
-                unknown = work.running is not None and (work.text is None or work.unsettled)
-                ours = unknown or any(clash(pool, bound_endpoints(text)) for text in now.values())
-                if not ours and listens(pool.address, pool.port, timeout=1.0):
-                    work.fail(
-                        f"something else listens at {names.endpoint(pool.address, pool.port)}, where {work.service} is to listen; "
-                        "nothing was touched. Find it with: ss -ltnp"
-                    )
+        changed = [work for work in self._works if work.differs]
+        refuse_taken_endpoints(self._folder, changed, [work for work in changed if work.structural], bound_endpoints)
+        validate_together(self._folder, changed, "HAProxy")
 
     def reload(self) -> None:
         """Bring in the structure of all pools that need it, in one reload; one by one only when that fails."""
@@ -161,7 +114,7 @@ class _Change:
                     ready.append(work)
         self._reload(ready)
 
-    def _reload(self, works: list[Work]) -> None:
+    def _reload(self, works: list[HAProxyWork]) -> None:
         if not works:
             return
         try:
@@ -194,7 +147,7 @@ class _Change:
             self._round({work.service: (work, moved[work.service]) for work in self._left() if work.service in moved})
         self._round({work.service: (work, work.pool) for work in self._left() if work.pool is not None})
 
-    def _round(self, goals: dict[str, tuple[Work, Pool]]) -> None:
+    def _round(self, goals: dict[str, tuple[HAProxyWork, Pool]]) -> None:
         rounds = []
         with self._folder.lock(LOCK_SECONDS):
             for work, pool in goals.values():
@@ -219,7 +172,9 @@ class _Change:
                 with self._folder.lock(LOCK_SECONDS), item.work.attempt():
                     item.delete()
 
-    def follow(self, work: Work, before: tuple[str | None, dict[str, Running] | None]) -> tuple[str | None, dict[str, Running] | None]:
+    def follow(
+        self, work: HAProxyWork, before: tuple[str | None, dict[str, Running] | None]
+    ) -> tuple[str | None, dict[str, Running] | None]:
         """Let the file say what the process has, whatever happened; return both as they are now."""
         text, running = before
         with work.attempt(), self._folder.lock(LOCK_SECONDS):
@@ -233,14 +188,14 @@ class _Change:
         return text, running
 
 
-def _structure(work: Work) -> Pool | None:
+def _structure(work: HAProxyWork) -> Pool | None:
     """What a reload is to take over: the servers of the process, also those that are to go, so that they can be drained first."""
     if work.pool is None:
         return None
     return dataclasses.replace(work.pool, servers=tuple(item.server for item in (work.running or {}).values()))
 
 
-def _predicted(work: Work) -> tuple[str | None, dict[str, Running] | None]:
+def _predicted(work: HAProxyWork) -> tuple[str | None, dict[str, Running] | None]:
     """File and servers as a run would leave them."""
     if work.broken or not work.differs:
         return work.text, work.running
@@ -255,7 +210,7 @@ def _predicted(work: Work) -> tuple[str | None, dict[str, Running] | None]:
 
 def _changes(
     folder: ConfigFolder,
-    work: Work,
+    work: HAProxyWork,
     before: tuple[str | None, dict[str, Running] | None],
     after: tuple[str | None, dict[str, Running] | None],
 ) -> Iterator[Change]:

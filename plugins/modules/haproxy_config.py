@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: balancer_config
+module: haproxy_config
 short_description: Keep services' pools on an HAProxy, in its files and in its process
 version_added: 0.1.0
 description:
@@ -142,7 +142,7 @@ extends_documentation_fragment:
 
 EXAMPLES = r"""
 - name: Balance the shop over two instances
-  microservices.autoscale.balancer_config:
+  microservices.autoscale.haproxy_config:
     config_dir: /etc/haproxy/conf.d
     base_config: /etc/haproxy/haproxy.cfg
     pid_file: /run/haproxy.pid
@@ -157,7 +157,7 @@ EXAMPLES = r"""
           - {id: shop-app2-20000, address: 192.0.2.12, port: 20000, weight: 100}
 
 - name: Take a service away
-  microservices.autoscale.balancer_config:
+  microservices.autoscale.haproxy_config:
     config_dir: /etc/haproxy/conf.d
     base_config: /etc/haproxy/haproxy.cfg
     pid_file: /run/haproxy.pid
@@ -185,7 +185,7 @@ from ..module_utils._clients.haproxy_config import ConfigFolder, Master
 from ..module_utils._module.argspec import CONSUL, LEASE, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
-from ..module_utils._operations.balancer import apply_pools
+from ..module_utils._operations.haproxy_pools import apply_pools
 from ..module_utils._operations.lease import Lease
 
 SERVER = {

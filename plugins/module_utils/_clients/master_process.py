@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""A balancer's master process, found by its pid file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .._domain.errors import AutoscaleError
+from .config_files import read_text
+
+
+class MasterProcess:
+    """The process that a reload is asked of.
+
+    Args:
+        pid_file: where it keeps its number.
+        product: the balancer's name, which the process bears in lower case.
+    """
+
+    def __init__(self, pid_file: str, product: str) -> None:
+        self._pid_file = Path(pid_file)
+        self._product = product
+
+    def pid(self) -> int:
+        """The process number; raises AutoscaleError when there is no such process, or when it is another program's."""
+        text = (read_text(self._pid_file) or "").split()
+        where = f"{self._product}'s pid file {self._pid_file}"
+        if not text or not text[0].isdigit():
+            raise AutoscaleError(f"{where} is missing or has no number: is {self._product} running with it?")
+        number = int(text[0])
+        try:
+            os.kill(number, 0)
+        except OSError as error:
+            raise AutoscaleError(f"process {number} of {where} cannot be signalled: {error.strerror}") from None
+        name = read_text(Path(f"/proc/{number}/comm"))
+        if name is not None and self._product.lower() not in name:
+            # The signal for a reload ends other programs.
+            raise AutoscaleError(f"{where} is stale: its process {number} is {name.strip()!r}, not {self._product}")
+        return number
+
+    def send(self, number: int, signal_number: int) -> None:
+        """Send a signal to the process that pid() named."""
+        try:
+            os.kill(number, signal_number)
+        except OSError as error:
+            raise AutoscaleError(f"could not signal {self._product}'s master process {number}: {error.strerror}") from None
