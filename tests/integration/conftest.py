@@ -95,7 +95,16 @@ def prometheus(network: str, folder: Path) -> Iterator[Prometheus]:
 def lab(network: str) -> Iterator[Lab]:
     """The whole local lab, with the addresses of this test module; `.processes["consul-app1"].kill()`, `.pause()`, `.restart()`."""
     root = Path(tempfile.mkdtemp(prefix="autoscale-"))
-    with Lab(root, network) as running:
+    with Lab(root, network, balancer="haproxy") as running:
+        yield running
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def nginx_lab(network: str) -> Iterator[Lab]:
+    """The local lab with Nginx and mtail; not in one module with `lab`, whose addresses it has."""
+    root = Path(tempfile.mkdtemp(prefix="autoscale-"))
+    with Lab(root, network, balancer="nginx") as running:
         yield running
     shutil.rmtree(root)
 
