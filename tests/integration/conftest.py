@@ -11,6 +11,7 @@ A fixture's process is shared by the tests of one module: let tests use service 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from typing import Any
 
 import pytest
 from addresses import claimed_network
+from backends import shops_at
 from lab import Lab
 from processes import Consul, HAProxy, Mtail, Nginx, Prometheus, Supervisor, end_marked_processes
 
@@ -89,6 +91,13 @@ def prometheus(network: str, folder: Path) -> Iterator[Prometheus]:
     """One Prometheus at 127.x.x.1 that scrapes nothing yet: `.url`, `.config_file`; POST to /-/reload after writing the file."""
     with Prometheus(f"{network}.1", folder / "prometheus", lab=str(folder)) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def shops(network: str, folder: Path) -> Iterator[list[str]]:
+    """The addresses of four instances of the shop at 127.x.x.31 to .34, all on backends.PORT."""
+    with shops_at([f"{network}.{number}" for number in range(31, 35)], folder) as addresses:
+        yield addresses
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +179,21 @@ def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Play
         return PlaybookRun(done.returncode, done.stdout, recap)
 
     return call
+
+
+def module_run(name: str, parameters: Mapping[str, Any], given: Path) -> subprocess.Popen[bytes]:
+    """A module in the background, which a test may kill; its result comes from stdout, its arguments go into the file `given`."""
+    given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**parameters, "_ansible_remote_tmp": str(given.parent)}}))
+    command = [sys.executable, "-m", f"ansible_collections.{COLLECTION}.plugins.modules.{name}", str(given)]
+    environment = {**os.environ, "PYTHONPATH": str(WORKSPACE)}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def start_module(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """start_module("haproxy_config", {...}): see module_run."""
+    count = itertools.count()
+    return lambda name, parameters: module_run(name, parameters, tmp_path / f"{name}-{next(count)}.json")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,28 +20,9 @@ from typing import Any
 
 import pytest
 from addresses import free_port
+from backends import PORT
 from load import Load, LoadConfig
-from processes import HAProxy, Process, http_get, wait_until
-
-SHOP = Path(__file__).resolve().parents[1] / "lab" / "shop" / "shop.py"
-WORKSPACE = Path(__file__).resolve().parents[2] / "build" / "workspace"
-PORT = 20000
-
-
-@pytest.fixture(scope="module")
-def shops(network: str, folder: Path) -> Iterator[list[str]]:
-    """The addresses of four instances of the shop, all on one port."""
-    addresses = [f"{network}.{number}" for number in range(31, 35)]
-    with contextlib.ExitStack() as stack:
-        for address in addresses:
-            command = [sys.executable, str(SHOP), "--address", address, "--port", str(PORT), "--slots", "64", "--service-time", "0.05"]
-            ready = _answers(f"http://{address}:{PORT}/healthz")
-            stack.enter_context(Process(f"shop-{address}", [*command, "--instance", address], folder, ready=ready, lab=str(folder)))
-        yield addresses
-
-
-def _answers(url: str) -> Callable[[], bool]:
-    return lambda: http_get(url) is not None
+from processes import HAProxy, http_get, wait_until
 
 
 class Balancer:
@@ -173,14 +153,6 @@ def test_load_sees_no_change_of_the_pool(balancer: Balancer, shops: list[str], l
         result = load.finish(30)
     assert (result["requests_failed"], result["resets"]) == (0, 0), result["examples"]
     assert result["requests_post"] > 50 and len(result["instances"]) == 4
-
-
-def started(parameters: dict[str, Any], given: Path) -> subprocess.Popen[bytes]:
-    """A run of haproxy_config in the background."""
-    given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**parameters, "_ansible_remote_tmp": str(given.parent)}}))
-    command = [sys.executable, "-m", "ansible_collections.microservices.autoscale.plugins.modules.haproxy_config", str(given)]
-    environment = {**os.environ, "PYTHONPATH": str(WORKSPACE)}
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 class Slow(BaseHTTPRequestHandler):
@@ -364,11 +336,13 @@ def test_files_and_process_that_a_killed_run_left_apart_are_mended(balancer: Bal
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
-def test_a_killed_run_is_taken_up_by_the_next(balancer: Balancer, shops: list[str], listen: int, moment: float, tmp_path: Path) -> None:
+def test_a_killed_run_is_taken_up_by_the_next(
+    balancer: Balancer, shops: list[str], listen: int, moment: float, start_module: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     """SIGKILL at several moments of a structural change and of a change of servers."""
     balancer.apply(balancer.pool("shop", listen, *shops[:2]))
     wanted = balancer.pool("shop", listen, *shops[1:4], max_connections=30)
-    run = started(balancer.parameters(wanted), tmp_path / "killed.json")
+    run = start_module("haproxy_config", balancer.parameters(wanted))
     before = balancer.haproxy.config_dir.stat().st_mtime_ns
     wait_until(lambda: balancer.haproxy.config_dir.stat().st_mtime_ns != before or run.poll() is not None, "the run writes")
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -439,11 +413,13 @@ def test_prerequisites_that_are_missing_are_named(balancer: Balancer, shops: lis
     assert not balancer.file("shop").exists() and balancer.running("shop") is None
 
 
-def test_runs_for_different_services_at_once(balancer: Balancer, shops: list[str], listen: int, tmp_path: Path) -> None:
+def test_runs_for_different_services_at_once(
+    balancer: Balancer, shops: list[str], listen: int, start_module: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     others = {name: balancer.pool(name, free_port(balancer.haproxy.address), *shops[:2]) for name in ("bank", "mail", "news")}
     balancer.apply(balancer.pool("shop", listen, shops[0]))
     jobs = {**others, "shop": balancer.pool("shop", listen, *shops[1:])}
-    runs = [started(balancer.parameters(pool, wait_timeout=20), tmp_path / f"{name}.json") for name, pool in jobs.items()]
+    runs = [start_module("haproxy_config", balancer.parameters(pool, wait_timeout=20)) for pool in jobs.values()]
     results = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
     assert [result.get("failures") for result in results] == [[]] * 4, results
     for name, pool in jobs.items():

@@ -40,6 +40,19 @@ CONSUL = ArgumentSpec(
 # Twin of the doc fragment "lease": the lock that covers a change.
 LEASE = ArgumentSpec({"session": {"type": "str"}})
 
+# Twin of the doc fragment "nginx".
+NGINX = ArgumentSpec(
+    {
+        "config_dir": {"type": "path", "required": True},
+        "base_config": {"type": "path", "required": True},
+        "binary": {"type": "str", "default": "nginx"},
+        "pid_file": {"type": "path", "required": True},
+        "access_log": {"type": "path", "required": True},
+        "reload_timeout": {"type": "float", "default": 20.0},
+        "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+    }
+)
+
 # Twin of the doc fragment "prometheus".
 PROMETHEUS = ArgumentSpec(
     {

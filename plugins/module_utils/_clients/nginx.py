@@ -1,0 +1,228 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Nginx's configuration on disk, checked as a staged copy, and its processes: the master, its workers and its error log."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import Mapping
+
+from .._domain.errors import AutoscaleError
+from .._domain.nginx_syntax import Directive, directives
+from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check
+from .master_process import MasterProcess
+
+_WORKER, _RETIRING = "nginx: worker process", "nginx: worker process is shutting down"
+
+
+class NginxFiles(ServiceFiles):
+    """The folder with one file per service, which the base configuration includes inside its http block.
+
+    Args:
+        path: the folder; files of others in it are left alone.
+        base: the base configuration (nginx.conf), which is not ours to write.
+        binary: Nginx's program.
+    """
+
+    def __init__(self, path: str, base: str, binary: str) -> None:
+        super().__init__(path, "autoscale_{service}.conf")
+        self.base = Path(base)
+        self._binary = binary
+
+    def require(self) -> None:
+        """Raise AutoscaleError when the folder or the base configuration is missing, or does not include the folder."""
+        self._includes(self.base_text())
+
+    def base_text(self) -> str:
+        text = read_text(self.base)
+        if text is None:
+            raise AutoscaleError(f"Nginx's base configuration {self.base} does not exist: name it by base_config")
+        if not self.path.is_dir():
+            raise AutoscaleError(f"Nginx's folder {self.path} does not exist: make it, and include it in the http block of {self.base}")
+        return text
+
+    def version(self) -> tuple[int, ...]:
+        """The version of the program."""
+        code, words = run_check(self._binary, ["-v"], "Nginx")
+        match = re.search(r"nginx/([0-9]+)\.([0-9]+)\.([0-9]+)", words)
+        if code != 0 or match is None:
+            raise AutoscaleError(f"`{self._binary} -v` does not print Nginx's version but {words.strip()[:200]!r}")
+        return tuple(int(part) for part in match.groups())
+
+    def error_log(self) -> Path | None:
+        """The file to which the master writes what goes wrong, or None where the base configuration names none."""
+        for directive in directives(self.base_text()):
+            if directive.words[0] == "error_log" and len(directive.words) > 1 and directive.words[1].startswith("/"):
+                return Path(directive.words[1])
+        return None
+
+    def texts(self) -> dict[Path, str]:
+        """Every file that Nginx reads, by way of the base configuration's includes."""
+        found: dict[Path, str] = {}
+        self._collect(self.base, found)
+        return found
+
+    def validate(self, replaced: Mapping[str, str | None]) -> None:
+        """Let Nginx check a staged copy: the base configuration's folder by links, and the folder of the services beside it.
+
+        Args:
+            replaced: services whose file is another one in the copy; None leaves it out.
+
+        Raises:
+            InvalidConfiguration: with Nginx's words.
+        """
+        stage = Path(tempfile.mkdtemp(prefix="autoscale-nginx-"))
+        home, services = stage / "base", stage / "services"
+        try:
+            with disk(f"stage a copy of {self.base.parent} and {self.path} in {stage}"):
+                home.mkdir()
+                services.mkdir()
+                # What the base configuration includes by a relative path is looked for beside it.
+                for path in self.base.parent.iterdir():
+                    if path.name != self.base.name:
+                        (home / path.name).symlink_to(path.absolute())
+                (home / self.base.name).write_text(self._staged_text(services), encoding="utf-8", errors="surrogateescape")
+                ours = {self.file(service).name: text for service, text in replaced.items()}
+                for path in self._files():
+                    if path.name not in ours:
+                        (services / path.name).symlink_to(path.resolve())
+                for name, text in ours.items():
+                    if text is not None:
+                        (services / name).write_text(text, encoding="utf-8")
+            self._check(home / self.base.name, {str(services): str(self.path), str(home): str(self.base.parent)})
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def validate_as_is(self) -> None:
+        """Let Nginx check what stands on disk. Raises InvalidConfiguration."""
+        self._check(self.base, {})
+
+    def _staged_text(self, services: Path) -> str:
+        """The base configuration, with the stage in place of our folder."""
+        text = self.base_text()
+        for directive in reversed(self._includes(text)):
+            begin, end = directive.span
+            text = f'{text[:begin]}"{services}/*.conf"{text[end:]}'
+        return text
+
+    def _includes(self, text: str) -> list[Directive]:
+        found = [one for one in directives(text) if one.blocks == ("http",) and self._is_ours(self._pattern_of(one))]
+        if not found:
+            raise AutoscaleError(
+                f"Nginx's base configuration {self.base} does not include {self.path}/*.conf inside its http block: add to it the line "
+                f"'include {self.path}/*.conf;'"
+            )
+        return found
+
+    def _pattern_of(self, directive: Directive) -> Path | None:
+        """The path that an include directive names, as Nginx finds it."""
+        is_include = directive.words[0] == "include" and len(directive.words) == 2
+        return self.base.parent / directive.words[1] if is_include else None
+
+    def _is_ours(self, pattern: Path | None) -> bool:
+        return pattern is not None and pattern.name == "*.conf" and os.path.realpath(pattern.parent) == os.path.realpath(self.path)
+
+    def _collect(self, path: Path, found: dict[Path, str]) -> None:
+        text = read_text(path)
+        if path in found or text is None:
+            return
+        found[path] = text
+        for directive in directives(text):
+            pattern = self._pattern_of(directive)
+            if pattern is not None:
+                included = self._files() if self._is_ours(pattern) else [Path(name) for name in sorted(glob.glob(str(pattern)))]
+                for one in included:
+                    self._collect(one, found)
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.path.iterdir() if path.suffix == ".conf" and not path.name.startswith("."))
+
+    def _check(self, config: Path, shown: Mapping[str, str]) -> None:
+        code, words = run_check(self._binary, ["-t", "-c", str(config)], "Nginx")
+        if code != 0:
+            for staged, real in shown.items():
+                words = words.replace(staged, real)
+            told = words.splitlines()
+            raise InvalidConfiguration("\n".join(([line for line in told if "[emerg]" in line] or told)[:10]))
+
+
+class Master(MasterProcess):
+    """Nginx's master process.
+
+    Args:
+        pid_file: where the master keeps its number.
+    """
+
+    def __init__(self, pid_file: str) -> None:
+        super().__init__(pid_file, "Nginx")
+
+    def pid(self) -> int:
+        number = super().pid()
+        if not _title(number).startswith("nginx: master process"):
+            raise AutoscaleError(f"Nginx (process {number}) cannot be reloaded, since it runs without a master: set 'master_process on'")
+        return number
+
+    def reload(self) -> int:
+        """Ask the master for new workers, and return its number. It says nothing, and only its workers show whether it did."""
+        number = self.pid()
+        self.send(number, signal.SIGHUP)
+        return number
+
+    def workers(self) -> dict[int, bool]:
+        """The number of each worker, and whether it is shutting down."""
+        master, found = self.pid(), {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and _parent(int(entry.name)) == master:
+                title = _title(int(entry.name))
+                if title in (_WORKER, _RETIRING):
+                    found[int(entry.name)] = title == _RETIRING
+        return found
+
+
+class ErrorLog:
+    """What Nginx's master complains about from now on.
+
+    Args:
+        path: the log, or None when it is not known where it is.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._from = path.stat().st_size if path is not None and path.is_file() and os.access(path, os.R_OK) else None
+
+    def emergencies(self, master: int) -> list[str]:
+        """The master's lines of level emerg; empty also when the log cannot be read."""
+        if self.path is None or self._from is None:
+            return []
+        try:
+            with self.path.open("rb") as handle:
+                handle.seek(self._from)
+                lines = handle.read(1 << 20).decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if f"[emerg] {master}#" in line]
+
+
+def _parent(number: int) -> int | None:
+    try:
+        text = Path(f"/proc/{number}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name in brackets may hold anything.
+    return int(text.rpartition(")")[2].split()[1])
+
+
+def _title(number: int) -> str:
+    try:
+        return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""

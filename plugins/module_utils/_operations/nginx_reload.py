@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Swap files, reload Nginx, prove that new workers serve them, or put all back."""
+
+from __future__ import annotations
+
+import time
+from typing import Iterable
+
+from .._clients.nginx import ErrorLog, Master, NginxFiles
+from .._domain.errors import AutoscaleError, WaitTimeout
+from .._domain.pool import Pool
+from .balancer_files import listens
+from .balancer_work import Work
+
+_POLL_SECONDS = 0.05
+# Nginx tries for so long to bind an address, and hears no signal meanwhile.
+_BIND_SECONDS = 3.0
+
+
+class Reloads:
+    """Reloads of one Nginx.
+
+    Args:
+        files: its configuration; the caller holds its lock.
+        master: its master process.
+        timeout: seconds for new workers to serve.
+    """
+
+    def __init__(self, files: NginxFiles, master: Master, timeout: float) -> None:
+        self._files = files
+        self._master = master
+        self._timeout = timeout
+        self.count = 0
+
+    def apply(self, works: Iterable[Work]) -> None:
+        """Swap the services' files, reload and verify; on failure files and process are as they were.
+
+        Raises:
+            AutoscaleError: what failed, and that it was put back, or that it could not be.
+        """
+        works = list(works)
+        for work in works:
+            self._files.remember(work.service)
+        try:
+            for work in works:
+                self._files.write(work.service, work.wanted_text)
+            self._reload()
+            for work in works:
+                if work.pool is not None:
+                    _require_listener(work.pool)
+        except AutoscaleError as error:
+            self._put_back([work.service for work in works], error)
+            raise
+        for work in works:
+            self._files.settle(work.service)
+            work.reloaded = True
+
+    def _put_back(self, services: list[str], error: AutoscaleError) -> None:
+        try:
+            for service in services:
+                self._files.put_back(service)
+            self._reload()
+        except AutoscaleError as second:
+            # What was remembered stays, so that the next run reloads.
+            error.message += f"\nPutting the old configuration back failed too: {second}"
+        else:
+            for service in services:
+                self._files.settle(service)
+            error.message += "\nThe old configuration is back, in the folder and in the process."
+        error.args = (error.message,)
+
+    def _reload(self) -> None:
+        """Ask for new workers, and wait until they are there and all others shut down."""
+        before = self._master.workers()
+        log = ErrorLog(self._files.error_log())
+        self.count += 1
+        master = self._master.reload()
+        deadline = time.monotonic() + max(self._timeout, _BIND_SECONDS)
+        proven: set[int] = set()
+        while True:
+            now = self._master.workers()
+            fresh = {number for number, retiring in now.items() if number not in before and not retiring}
+            staying = {number for number, retiring in now.items() if number in before and not retiring}
+            # Twice, since a worker that cannot begin ends at once.
+            if proven & fresh and not staying:
+                return
+            proven = fresh if not staying else set()
+            self._look_for_refusal(log, master)
+            if time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"Nginx did not take over its new configuration within {self._timeout:g} s; its workers are {_shown(now)}. "
+                    f"{_where_to_look(log)}: an address in use or not on this host, or a right that is missing"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _look_for_refusal(self, log: ErrorLog, master: int) -> None:
+        """A bind is tried again for a while; every other emergency means that the master goes on as before."""
+        told = log.emergencies(master)
+        if any("bind() to" not in line for line in told):
+            words = "\n".join(dict.fromkeys(line.partition(": ")[2] for line in told))
+            raise AutoscaleError(f"Nginx did not take over its new configuration; its error log {log.path} says:\n{words}")
+
+
+def _require_listener(pool: Pool) -> None:
+    if not listens(pool.address, pool.port, timeout=2.0):
+        raise AutoscaleError(f"after the reload nothing accepts at {pool.address} port {pool.port}, the listener of {pool.service}")
+
+
+def _shown(workers: dict[int, bool]) -> str:
+    return ", ".join(f"{number}{' (shutting down)' if retiring else ''}" for number, retiring in sorted(workers.items())) or "none"
+
+
+def _where_to_look(log: ErrorLog) -> str:
+    return f"Look at {log.path}" if log.path is not None else "Look at Nginx's error log (the base configuration names no file for it)"
