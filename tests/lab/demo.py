@@ -396,7 +396,8 @@ class Demo:
             "reconcile_runs": self._timer.runs,
             "balancer": counters,
             # A reload of Nginx closes each idle connection of a client once, maybe while a request is on its way; HAProxy hands over.
-            "resets_allowed": counters.get("reloads", 0) * max(scaled["connections_most"], unscaled["connections_most"]),
+            # Without scaling there are no reloads.
+            "resets_allowed": counters.get("reloads", 0) * scaled["connections_most"],
         }
         summary["problems"] = problems_of(summary, replicas_end)
         return summary
