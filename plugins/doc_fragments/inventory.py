@@ -28,6 +28,11 @@ options:
       address:
         description: Where its instances listen. The address of its Consul node by default.
         type: str
+      balancer:
+        description: The kind of its balancer, if it is one.
+        type: str
+        choices: [haproxy, nginx]
+        default: haproxy
       cordoned:
         description: Whether no step may be planned for it.
         type: bool

@@ -11,8 +11,9 @@ version_added: 0.1.0
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
-  - Gives name, Consul node, address and whether it is cordoned for each host. The node is the host's C(autoscale_consul_node), by
-    default its name in the inventory; the address its C(autoscale_address), by default that of its Consul node.
+  - Gives name, Consul node, address, kind of balancer and whether it is cordoned for each host. The node is the host's
+    C(autoscale_consul_node), by default its name in the inventory; the address its C(autoscale_address), by default that of its
+    Consul node; the kind of its balancer its C(autoscale_balancer_provider), by default C(haproxy).
 options:
   _input:
     description: Names of hosts.
@@ -56,6 +57,7 @@ def fleet_hosts(names, hostvars, play_hosts):
                 "name": name,
                 "node": variables.get("autoscale_consul_node", name),
                 "address": variables.get("autoscale_address"),
+                "balancer": variables.get("autoscale_balancer_provider", "haproxy"),
                 "cordoned": name not in inside,
             }
         )

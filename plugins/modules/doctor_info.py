@@ -37,6 +37,11 @@ options:
     description: Folder whose files supervisord includes.
     type: path
     default: /etc/supervisord.d
+  balancer:
+    description: The kind of balancer that O(scope=balancer) looks for.
+    type: str
+    choices: [haproxy, nginx]
+    default: haproxy
   haproxy_socket:
     description: Socket of HAProxy's runtime API.
     type: str
@@ -53,6 +58,26 @@ options:
     description: HAProxy's program, by name or path.
     type: str
     default: haproxy
+  nginx_base_config:
+    description: Nginx's base configuration.
+    type: path
+    default: /etc/nginx/nginx.conf
+  nginx_config_dir:
+    description: Folder with one file per service, which the base configuration includes inside its C(http) block.
+    type: path
+    default: /etc/nginx/conf.d
+  nginx_binary:
+    description: Nginx's program, by name or path.
+    type: str
+    default: nginx
+  nginx_pid_file:
+    description: File with the number of Nginx's master process.
+    type: path
+    default: /run/nginx.pid
+  nginx_access_log:
+    description: File to which one line of JSON is written per request.
+    type: path
+    default: /var/log/nginx/autoscale.log
 extends_documentation_fragment:
   - microservices.autoscale.consul
   - microservices.autoscale.prometheus
@@ -123,10 +148,16 @@ SPEC = (
             "state_dir": {"type": "path", "default": "/var/lib/microservices-autoscale"},
             "supervisor_socket": {"type": "path", "default": "/run/supervisor.sock"},
             "supervisor_conf_dir": {"type": "path", "default": "/etc/supervisord.d"},
+            "balancer": {"type": "str", "choices": ["haproxy", "nginx"], "default": "haproxy"},
             "haproxy_socket": {"type": "str", "default": ""},
             "haproxy_base_config": {"type": "str", "default": ""},
             "haproxy_config_dir": {"type": "str", "default": ""},
             "haproxy_binary": {"type": "str", "default": "haproxy"},
+            "nginx_base_config": {"type": "path", "default": "/etc/nginx/nginx.conf"},
+            "nginx_config_dir": {"type": "path", "default": "/etc/nginx/conf.d"},
+            "nginx_binary": {"type": "str", "default": "nginx"},
+            "nginx_pid_file": {"type": "path", "default": "/run/nginx.pid"},
+            "nginx_access_log": {"type": "path", "default": "/var/log/nginx/autoscale.log"},
         }
     )
     + CONSUL

@@ -27,9 +27,12 @@ options:
   name:
     description: The service that is removed.
     type: str
-  groups:
-    description: Names of the hosts of each inventory group, as in the variable C(groups). A description's group must be one of them.
-    type: dict
+  balancers:
+    description:
+      - The inventory group of the hosts that balance. A description must not ask for what one of O(hosts) in it cannot do.
+      - With O(groups), the group that a description names must be one of them.
+    type: str
+    default: autoscale_balancers
   lock_wait:
     description: Seconds to wait for the services' locks.
     type: float
@@ -38,6 +41,7 @@ extends_documentation_fragment:
   - microservices.autoscale.consul
   - microservices.autoscale.signing
   - microservices.autoscale.descriptions
+  - microservices.autoscale.inventory
   - microservices.autoscale.attributes
 attributes:
   check_mode:
@@ -53,6 +57,7 @@ EXAMPLES = r"""
   microservices.autoscale.service_release:
     descriptions_dir: /srv/autoscale/services
     groups: "{{ groups }}"
+    hosts: "{{ groups['autoscale_balancers'] | microservices.autoscale.fleet_hosts(hostvars, ansible_play_hosts_all) }}"
 
 - name: Check a description without touching anything
   microservices.autoscale.service_release:
@@ -80,8 +85,9 @@ published:
   returned: when O(state=published)
 """
 
+from ..module_utils._domain.balancing import kinds_of, require_balanceable
 from ..module_utils._domain.description import require_known_groups
-from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, SIGNING, ArgumentSpec
+from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.controller import described_from, holder, signing_from
 from ..module_utils._module.run import run
@@ -92,11 +98,12 @@ SPEC = (
     CONSUL
     + SIGNING
     + DESCRIPTIONS
+    + INVENTORY
     + ArgumentSpec(
         {
             "state": {"type": "str", "choices": ["valid", "published", "removing", "absent"], "default": "published"},
             "name": {"type": "str"},
-            "groups": {"type": "dict"},
+            "balancers": {"type": "str", "default": "autoscale_balancers"},
             "lock_wait": {"type": "float", "default": 30.0},
         },
         {"required_if": [["state", "removing", ["name"]], ["state", "absent", ["name"]]]},
@@ -111,8 +118,9 @@ def operation(params, check_mode):
     if params["state"] == "absent":
         return releases.finish_removal(consul_from(params), params["name"], **locking)
     services = described_from(params)
-    if params["groups"] is not None:
+    if params["groups"]:
         require_known_groups(services, params["groups"])
+        require_balanceable(services, kinds_of(params["hosts"], params["groups"].get(params["balancers"], ())))
     if params["state"] == "valid":
         return Outcome(facts={"services": [service.name for service in services]})
     return releases.publish(consul_from(params), services, signing_from(params), **locking)

@@ -71,7 +71,7 @@ def services(size: int) -> dict[str, Any]:
 
 def hosts(net: str) -> list[dict[str, Any]]:
     nodes = [{"name": f"host{number}", "node": f"host{number}", "address": f"{net}.{number + 100}"} for number in range(HOSTS)]
-    return [{**node, "cordoned": False} for node in [*nodes, {"name": "lb1", "node": "lb1", "address": f"{net}.21"}]]
+    return [{**node, "balancer": "haproxy", "cordoned": False} for node in [*nodes, {"name": "lb1", "node": "lb1", "address": f"{net}.21"}]]
 
 
 def fill(consul: Consul, prometheus: Prometheus, size: int, net: str) -> None:

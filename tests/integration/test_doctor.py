@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from lab import Lab
+from processes import Nginx
 
 pytestmark = pytest.mark.usefixtures("lab")
 
@@ -93,6 +94,34 @@ def test_what_is_wrong_on_a_balancer_is_named(lab: Lab, wrong: Callable[..., dic
     broken.write_text("frontend x\n    nonsense\n")
     try:
         assert "nonsense" in wrong("balancer")["haproxy configuration"]["found"]
+    finally:
+        broken.unlink()
+
+
+def test_what_is_wrong_on_an_nginx_is_named(nginx: Nginx, wrong: Callable[..., dict[str, dict[str, Any]]], tmp_path: Path) -> None:
+    options = {
+        "balancer": "nginx",
+        "nginx_base_config": str(nginx.base_config),
+        "nginx_config_dir": str(nginx.config_dir),
+        "nginx_binary": nginx.binary,
+        "nginx_pid_file": str(nginx.pid_file),
+        "nginx_access_log": str(nginx.access_log),
+        # HAProxy is not looked for.
+        "haproxy_socket": "/nowhere.sock",
+    }
+    assert wrong("balancer", **options) == {}
+    assert set(wrong("balancer", **{**options, "nginx_pid_file": str(tmp_path / "no.pid")})) == {"nginx process"}
+    for name, value, words in (
+        ("nginx_binary", "no-nginx", "no-nginx"),
+        ("nginx_base_config", str(tmp_path / "no.conf"), "does not exist"),
+        ("nginx_config_dir", str(tmp_path), "does not include"),
+        ("nginx_access_log", str(tmp_path / "no" / "autoscale.log"), "access log"),
+    ):
+        assert words in wrong("balancer", **{**options, name: value})["nginx configuration"]["found"]
+    broken = nginx.config_dir / "broken.conf"
+    broken.write_text("nonsense;\n")
+    try:
+        assert "nonsense" in wrong("balancer", **options)["nginx configuration"]["found"]
     finally:
         broken.unlink()
 

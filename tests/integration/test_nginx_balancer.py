@@ -24,6 +24,7 @@ from backends import PORT, held_at
 from load import Load, LoadConfig
 from processes import Consul, Nginx, http_get, wait_until
 
+SETTINGS = ("config_dir", "base_config", "binary", "pid_file", "access_log")
 RETIRING = "worker process is shutting down"
 
 
@@ -42,14 +43,7 @@ class Balancer:
 
     @property
     def common(self) -> dict[str, Any]:
-        return {
-            "config_dir": str(self.nginx.config_dir),
-            "base_config": str(self.nginx.base_config),
-            "binary": self.nginx.binary,
-            "pid_file": str(self.nginx.pid_file),
-            "access_log": str(self.nginx.access_log),
-            "wait_timeout": 20,
-        }
+        return {**{name: str(getattr(self.nginx, name)) for name in SETTINGS}, "wait_timeout": 20}
 
     def parameters(self, *pools: dict[str, Any], **more: Any) -> dict[str, Any]:
         return {"pools": list(pools), **self.common, **more}
@@ -466,3 +460,41 @@ def test_nginx_accepts_every_kind_of_pool(balancer: Balancer, shops: list[str], 
     address = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
     long["servers"] += [{"id": f"x-{number}", "address": address, "port": 64000 + number, "weight": 256} for number in range(90)]
     assert len(long["service"]) == 48 and balancer.apply(long)["failures"] == []
+
+
+def test_the_role_keeps_pools_and_drains(
+    balancer: Balancer, shops: list[str], listen: int, run_playbook: Callable[..., Any], tmp_path: Path
+) -> None:
+    """With the items of a plan, as the playbooks call it, and the variables of an inventory."""
+    play = tmp_path / "play.yml"
+    role = {"name": "microservices.autoscale.balancer"}
+    tasks = [{"ansible.builtin.include_role": {**role, "tasks_from": entry}} for entry in ("pool", "drain")]
+    told = {"ansible.builtin.debug": {"msg": "reloads {{ __balancer_pool.reloads }} {{ __balancer_drain.reloads }}"}}
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [*tasks, told]}]))
+    variables = {
+        "autoscale_balancer_provider": "nginx",
+        **{f"autoscale_nginx_{name}": str(getattr(balancer.nginx, name)) for name in SETTINGS},
+        "balancer_pools": [{**balancer.pool("shop", listen, *shops[:2]), "state": "present", "max_connections": None}],
+        "balancer_servers": [{"service": "shop", **entry} for entry in balancer.entries(f"shop-{shops[0]}")],
+        "balancer_on_error": "fail",
+    }
+    done = run_playbook(play, extra_vars=variables).succeeded()
+    assert done.changed == 2 and "reloads 1 1" in done.output
+    assert balancer.written("shop") == {f"shop-{shops[1]}"} and shops[1] in balancer.ask(listen)
+    refused = run_playbook(play, extra_vars={**variables, "autoscale_balancer_provider": "traefik"})
+    assert refused.code != 0 and "balancer_provider" in refused.output
+
+
+def test_a_description_that_nginx_cannot_serve_is_refused_by_path(run_module: Callable[..., dict[str, Any]]) -> None:
+    shop = {
+        "version": "1",
+        "run": {"provider": "supervisor", "command": "/bin/true {port}"},
+        "hosts": "app",
+        "port_range": "20000-20009",
+        "balance": {"listen": 8080, "max_connections": 4},
+    }
+    hosts = [{"name": "lb1", "node": "lb1", "balancer": "nginx"}]
+    given = {"state": "valid", "descriptions": {"shop": shop}, "groups": {"app": ["app1"], "autoscale_balancers": ["lb1"]}}
+    result = run_module("service_release", {**given, "hosts": hosts})
+    assert result["failed"] and result["msg"].startswith("autoscale_services.shop.balance.max_connections: "), result
+    assert not run_module("service_release", {**given, "hosts": [{**hosts[0], "balancer": "haproxy"}]}).get("failed")

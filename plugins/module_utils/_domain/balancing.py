@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping
+from typing import Any, Container, Iterable, Mapping
 
 from .errors import AutoscaleError
 from .service import Balance, Service
@@ -29,6 +29,16 @@ def refusal(balance: Balance | None, balancers: Mapping[str, str]) -> str | None
     if balance is None or balance.max_connections is None or not on_nginx:
         return None
     return f"balance.max_connections: must not be given for a balancer that is Nginx ({', '.join(on_nginx[:5])}). {NO_QUEUE}"
+
+
+def kinds_of(hosts: Iterable[Mapping[str, Any]], balancers: Container[str]) -> dict[str, str]:
+    """The kind of each host that balances.
+
+    Args:
+        hosts: {name, balancer} of the inventory's hosts.
+        balancers: the names of those that balance.
+    """
+    return {host["name"]: host["balancer"] for host in hosts if host["name"] in balancers}
 
 
 def require_balanceable(services: Iterable[Service], balancers: Mapping[str, str], path: str = "autoscale_services") -> None:

@@ -11,6 +11,7 @@ import dataclasses
 from typing import Container, Iterable, Mapping
 
 from . import observation as seen
+from .balancing import HAPROXY
 from .documents import Record, Slot
 from .observation import Instance
 from .service import Service
@@ -23,6 +24,7 @@ class Host:
     Args:
         node: its name in Consul; address: where its instances listen.
         alive: whether its Consul agent answers.
+        balancer: the kind of its balancer, if it is one.
         cordoned: outside --limit: no step there.
     """
 
@@ -31,6 +33,7 @@ class Host:
     address: str
     alive: bool = True
     cordoned: bool = False
+    balancer: str = HAPROXY
 
 
 class Occupancy:

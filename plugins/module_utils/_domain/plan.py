@@ -13,6 +13,7 @@ from typing import Any, Iterable, Mapping
 
 from . import names
 from . import observation as seen
+from .balancing import refusal
 from .decision import Decision
 from .documents import Record, Slot
 from .observation import Instance
@@ -134,6 +135,11 @@ def _plan_service(situation: Situation, fleet: Fleet, occupancy: Occupancy, roll
             f"{service.name}: Consul shows no instance although some were in rotation; an empty answer is not believed. "
             "Look at Consul; if all instances are really gone, run the playbook deploy"
         )
+        return made
+
+    refused = None if record.removing else refusal(service.balance, {name: fleet.hosts[name].balancer for name in fleet.balancers})
+    if refused:
+        made.problems.append(f"{service.name}: nothing is done: {refused}; then deploy it")
         return made
 
     _choose_starts(made, situation, fleet, occupancy, rollout)

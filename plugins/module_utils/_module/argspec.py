@@ -88,6 +88,7 @@ INVENTORY = ArgumentSpec(
                 "name": {"type": "str", "required": True},
                 "node": {"type": "str", "required": True},
                 "address": {"type": "str"},
+                "balancer": {"type": "str", "choices": ["haproxy", "nginx"], "default": "haproxy"},
                 "cordoned": {"type": "bool", "default": False},
             },
         },

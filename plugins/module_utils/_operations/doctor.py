@@ -12,21 +12,19 @@ import email.utils
 import importlib.util
 import os
 import platform
-import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterable
 
 from .._clients.consul import Consul
-from .._clients.haproxy import Runtime
-from .._clients.haproxy_config import ConfigFolder
 from .._clients.http_client import HttpClient, path_of
 from .._clients.prometheus import Prometheus
 from .._clients.sockets import established
 from .._clients.supervisor import Supervisor
 from .._domain.errors import AutoscaleError
 from .._domain.instance import Paths
+from . import doctor_balancer
 from .supervisor import Provider
 
 OLDEST_PYTHON = (3, 9)
@@ -42,6 +40,7 @@ class Setup:
 
     Args:
         consul_node: the name that the agent of this host has to have; empty does not compare.
+        balancer: the kind of the balancer, haproxy or nginx.
     """
 
     consul_url: str
@@ -54,10 +53,16 @@ class Setup:
     state_dir: str
     supervisor_socket: str
     supervisor_conf_dir: str
+    balancer: str
     haproxy_socket: str
     haproxy_base_config: str
     haproxy_config_dir: str
     haproxy_binary: str
+    nginx_base_config: str
+    nginx_config_dir: str
+    nginx_binary: str
+    nginx_pid_file: str
+    nginx_access_log: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,8 @@ def examine(setup: Setup, scopes: Iterable[str]) -> list[Finding]:
     probes: dict[str, tuple[Probe, str]] = {}
     for scope in scopes:
         probes.update(_SCOPES[scope])
+        if scope == "balancer":
+            probes.update(_BALANCERS[setup.balancer])
     return [_finding(name, probe, mend, setup) for name, (probe, mend) in probes.items()]
 
 
@@ -223,29 +230,6 @@ def _connections(_setup: Setup) -> str:
     return "/proc/net/tcp"
 
 
-def _haproxy_socket(setup: Setup) -> str:
-    if not setup.haproxy_socket:
-        raise _Wrong("no socket is given")
-    runtime = Runtime(setup.haproxy_socket)
-    version, level = runtime.info().get("Version", "?"), runtime.level()
-    if level != "admin":
-        raise _Wrong(f"HAProxy {version} at {setup.haproxy_socket} gives the level {level!r}")
-    return f"HAProxy {version} at {setup.haproxy_socket}, level admin"
-
-
-def _haproxy_config(setup: Setup) -> str:
-    if not setup.haproxy_base_config or not setup.haproxy_config_dir:
-        raise _Wrong("the base configuration or the folder of the services is not given")
-    if shutil.which(setup.haproxy_binary) is None:
-        raise _Wrong(f"the program {setup.haproxy_binary!r} is not found in {os.environ.get('PATH', '')}")
-    folder = ConfigFolder(setup.haproxy_config_dir, setup.haproxy_base_config, setup.haproxy_binary)
-    folder.base_text()
-    folder.validate_as_is()
-    if not os.access(setup.haproxy_config_dir, os.W_OK | os.X_OK):
-        raise _Wrong(f"{setup.haproxy_config_dir} cannot be written by user id {os.geteuid()}")
-    return f"{setup.haproxy_base_config} with {setup.haproxy_config_dir} is valid"
-
-
 _PYTHON = (_python, f"install Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later and set ansible_python_interpreter")
 _REQUESTS = (_importable("requests"), "install it for this interpreter (Debian: apt install python3-requests)")
 _AGENT = (_agent_version, "start Consul 1.8 or later there, or correct the URL (autoscale_consul_url, autoscale_agent_url) and the token")
@@ -288,13 +272,29 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         "python libraries": _REQUESTS,
         "consul agent": _AGENT,
         "clock": _CLOCK,
+    },
+}
+_BALANCERS: dict[str, dict[str, tuple[Probe, str]]] = {
+    "haproxy": {
         "haproxy socket": (
-            _haproxy_socket,
+            lambda setup: doctor_balancer.haproxy_socket(setup.haproxy_socket),
             "in HAProxy's global section: stats socket <autoscale_haproxy_socket> level admin; the task's user has to open it",
         ),
         "haproxy configuration": (
-            _haproxy_config,
+            lambda setup: doctor_balancer.haproxy_config(setup.haproxy_base_config, setup.haproxy_config_dir, setup.haproxy_binary),
             "correct autoscale_haproxy_base_config, autoscale_haproxy_config_dir and autoscale_haproxy_binary, or what HAProxy names",
+        ),
+    },
+    "nginx": {
+        "nginx process": (
+            lambda setup: doctor_balancer.nginx_process(setup.nginx_pid_file),
+            "start Nginx, or correct autoscale_nginx_pid_file; the task's user has to be allowed to signal it",
+        ),
+        "nginx configuration": (
+            lambda setup: doctor_balancer.nginx_config(
+                setup.nginx_base_config, setup.nginx_config_dir, setup.nginx_binary, setup.nginx_access_log
+            ),
+            "correct autoscale_nginx_base_config, _config_dir, _binary and _access_log, or what Nginx names",
         ),
     },
 }

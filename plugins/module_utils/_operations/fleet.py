@@ -13,6 +13,7 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from .._clients.consul import Consul
 from .._domain import observation as seen
+from .._domain.balancing import kinds_of, require_balanceable
 from .._domain.decision import Decision, decide, keep
 from .._domain.description import require_known_groups
 from .._domain.documents import Record, Signing, Slot, history_content
@@ -35,7 +36,7 @@ class Request:
     """What a run is asked to look at.
 
     Args:
-        hosts: {name, node, address, cordoned} of the inventory's hosts.
+        hosts: {name, node, address, balancer, cordoned} of the inventory's hosts.
         groups: the inventory's groups.
         balancers: the group of the hosts that balance.
         services: names; empty for all.
@@ -81,11 +82,12 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     """Observe, decide and plan; changes nothing.
 
     Raises:
-        AutoscaleError: Consul does not answer, a described service's group is unknown, or a change by hand leaves the
-            policy's bounds.
+        AutoscaleError: Consul does not answer, a described service's group is unknown, a balancer cannot do what it asks for,
+            or a change by hand leaves the policy's bounds.
     """
     now = time.time()
     require_known_groups(request.described, request.groups)
+    require_balanceable(request.described, kinds_of(request.hosts, request.groups.get(request.balancers, ())))
     records = select(_with_described(read_records(consul, signing), request.described), request.services)
     by_service = {
         name: dataclasses.replace(_with_override(record, request, now), removing=record.removing or request.removing)

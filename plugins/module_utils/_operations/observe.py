@@ -153,6 +153,7 @@ def known_hosts(hosts: Iterable[Mapping[str, Any]], catalog: Catalog) -> dict[st
             address=host["address"] or catalog.addresses.get(host["node"], ""),
             alive=host["node"] in catalog.alive,
             cordoned=host["cordoned"],
+            balancer=host["balancer"],
         )
         for host in hosts
     }

@@ -151,12 +151,12 @@ def test_run_problems_leaves_what_it_is_given_alone():
 @pytest.mark.parametrize(
     ("variables", "play_hosts", "expected"),
     [
-        ({}, ["app1"], {"name": "app1", "node": "app1", "address": None, "cordoned": False}),
-        ({}, ["app2"], {"name": "app1", "node": "app1", "address": None, "cordoned": True}),
+        ({}, ["app1"], {"name": "app1", "node": "app1", "address": None, "balancer": "haproxy", "cordoned": False}),
+        ({}, ["app2"], {"name": "app1", "node": "app1", "address": None, "balancer": "haproxy", "cordoned": True}),
         (
-            {"autoscale_consul_node": "n1", "autoscale_address": "192.0.2.1"},
+            {"autoscale_consul_node": "n1", "autoscale_address": "192.0.2.1", "autoscale_balancer_provider": "nginx"},
             ["app1"],
-            {"name": "app1", "node": "n1", "address": "192.0.2.1", "cordoned": False},
+            {"name": "app1", "node": "n1", "address": "192.0.2.1", "balancer": "nginx", "cordoned": False},
         ),
     ],
 )

@@ -101,6 +101,18 @@ def test_changed_balancing_is_brought_out_without_touching_an_instance(changes):
     assert did(made) == [("balance", "lb1", ("app1-20000", "app2-20000"))]
 
 
+def test_what_a_balancer_cannot_do_is_a_problem_and_no_step():
+    """Its release may be older than the balancer."""
+    of = service(balance={"max_connections": 4})
+    nginx = fleet(host("app1"), host("app2"), host("lb1", balancer="nginx"))
+    made = planned(situation(of, [ONE, TWO, THREE], 2), nginx)
+    assert made.steps == {} and (made.rounds, made.stops) == (0, [])
+    assert "balance.max_connections" in made.problems[0] and made.problems[0].startswith("shop: nothing is done")
+    removed = planned(Situation(Record(of, scale=2, removing=True), decision(2), (ONE, TWO)), nginx, explicit=True)
+    assert removed.problems == [] and removed.steps
+    assert planned(situation(SHOP, [ONE, TWO, THREE], 2), nginx).steps
+
+
 # Unhealthy, lost, parked, draining
 
 

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""What the doctor looks at on a balancer. Each check returns what it saw, or raises AutoscaleError with what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .._clients.haproxy import Runtime
+from .._clients.haproxy_config import ConfigFolder
+from .._clients.nginx import Master, NginxFiles
+from .._domain.errors import AutoscaleError
+
+
+def haproxy_socket(path: str) -> str:
+    """Whether the runtime socket lets servers be changed."""
+    if not path:
+        raise AutoscaleError("no socket is given")
+    runtime = Runtime(path)
+    version, level = runtime.info().get("Version", "?"), runtime.level()
+    if level != "admin":
+        raise AutoscaleError(f"HAProxy {version} at {path} gives the level {level!r}")
+    return f"HAProxy {version} at {path}, level admin"
+
+
+def haproxy_config(base_config: str, config_dir: str, binary: str) -> str:
+    """Whether the configuration is valid and its folder can be written."""
+    if not base_config or not config_dir:
+        raise AutoscaleError("the base configuration or the folder of the services is not given")
+    if shutil.which(binary) is None:
+        raise AutoscaleError(f"the program {binary!r} is not found in {os.environ.get('PATH', '')}")
+    folder = ConfigFolder(config_dir, base_config, binary)
+    folder.base_text()
+    folder.validate_as_is()
+    _require_writable(config_dir)
+    return f"{base_config} with {config_dir} is valid"
+
+
+def nginx_process(pid_file: str) -> str:
+    """Whether there is a master with workers that can be reloaded."""
+    master = Master(pid_file)
+    workers = master.workers()
+    if not workers:
+        raise AutoscaleError(f"the master process {master.pid()} of {pid_file} has no workers that can be seen in /proc")
+    retiring = sum(workers.values())
+    return f"master process {master.pid()}, {len(workers)} workers" + (f", {retiring} of them shutting down" if retiring else "")
+
+
+def nginx_config(base_config: str, config_dir: str, binary: str, access_log: str) -> str:
+    """Whether the configuration includes the folder, is valid, and can be written."""
+    files = NginxFiles(config_dir, base_config, binary)
+    files.require()
+    files.validate_as_is()
+    _require_writable(config_dir)
+    if not Path(access_log).parent.is_dir():
+        raise AutoscaleError(f"{Path(access_log).parent}, the folder of the access log, does not exist")
+    version = ".".join(str(part) for part in files.version())
+    return f"Nginx {version}: {base_config} with {config_dir} is valid"
+
+
+def _require_writable(folder: str) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AutoscaleError(f"{folder} cannot be written by user id {os.geteuid()}")

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pools as data, whatever balancer they are rendered for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import InvalidDescription
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import clash, pool_from
+
+
+def described(**more: Any) -> dict[str, Any]:
+    return {
+        "service": "shop",
+        "listen": {"address": "127.0.0.1", "port": 8080},
+        "algorithm": "least_conn",
+        "check": {"http": "/healthz", "tcp": False, "interval": 2, "timeout": 1},
+        "max_connections": 40,
+        "servers": [
+            {"id": "shop-app2-20000", "address": "127.0.0.12", "port": 20000, "weight": 50},
+            {"id": "shop-app1-20000", "address": "127.0.0.11", "port": 20000, "weight": 100},
+            {"id": "shop-app3-20000", "address": "::1", "port": 20001, "weight": 0},
+        ],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"service": "Shop"}, "pools[0].service", "must match"),
+        ({"service": "../etc"}, "pools[0].service", "must match"),
+        ({"listen": {"address": "localhost", "port": 80}}, "pools[0].listen.address", "IPv4 or IPv6"),
+        ({"listen": {"address": "127.0.0.1", "port": 0}}, "pools[0].listen.port", "1 to 65535"),
+        ({"listen": None}, "pools[0].listen.address", "IPv4 or IPv6"),
+        ({"algorithm": "static-rr"}, "pools[0].algorithm", "least_conn"),
+        ({"check": {"http": "healthz", "interval": 2, "timeout": 1}}, "pools[0].check.http", "must match"),
+        ({"check": {"http": "/a b", "interval": 2, "timeout": 1}}, "pools[0].check.http", "must match"),
+        ({"check": {"http": "/x\n", "interval": 2, "timeout": 1}}, "pools[0].check.http", "must match"),
+        ({"check": {"http": "/x", "interval": 0, "timeout": 1}}, "pools[0].check.interval", "seconds"),
+        ({"check": {"http": "/x", "interval": 1, "timeout": float("nan")}}, "pools[0].check.timeout", "seconds"),
+        ({"check": {"http": None, "tcp": False, "interval": 1, "timeout": 1}}, "pools[0].check", "http or tcp"),
+        ({"max_connections": 0}, "pools[0].max_connections", "whole number"),
+        ({"servers": [{"id": "a b", "address": "127.0.0.1", "port": 1, "weight": 1}]}, "pools[0].servers[0].id", "must match"),
+        ({"servers": [{"id": "a\n", "address": "127.0.0.1", "port": 1, "weight": 1}]}, "pools[0].servers[0].id", "must match"),
+        ({"servers": [{"id": "a", "address": "1.2.3.4; x", "port": 1, "weight": 1}]}, "pools[0].servers[0].address", "IPv4"),
+        ({"servers": [{"id": "a", "address": "127.0.0.1", "port": 70000, "weight": 1}]}, "pools[0].servers[0].port", "65535"),
+        ({"servers": [{"id": "a", "address": "127.0.0.1", "port": 1, "weight": 257}]}, "pools[0].servers[0].weight", "256"),
+        ({"servers": [{"id": "a", "address": "127.0.0.1", "port": 1, "weight": True}]}, "pools[0].servers[0].weight", "256"),
+        (
+            {"servers": [{"id": name, "address": "127.0.0.1", "port": port, "weight": 1} for name, port in (("a", 1), ("A", 2))]},
+            "pools[0].servers",
+            "twice",
+        ),
+        (
+            {"servers": [{"id": name, "address": "127.0.0.1", "port": 1, "weight": 1} for name in ("a", "b")]},
+            "pools[0].servers",
+            "twice",
+        ),
+    ],
+)
+def test_what_cannot_be_rendered_is_refused(change: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(InvalidDescription) as error:
+        pool_from(described(**change), "pools[0]")
+    assert any(text.startswith(f"{path}: ") and words in text for text in error.value.errors), error.value.errors
+
+
+def test_all_errors_come_in_one_go() -> None:
+    with pytest.raises(InvalidDescription) as error:
+        pool_from(described(service="", algorithm="", max_connections="5"), "p")
+    assert len(error.value.errors) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "expected"),
+    [
+        ("127.0.0.1", 80, True),
+        ("127.0.0.1", 81, True),
+        ("127.0.0.1", 82, False),
+        ("127.0.0.1", 83, False),
+        ("0.0.0.0", 82, True),
+        ("::", 81, True),
+    ],
+)
+def test_clashes(address: str, port: int, expected: bool) -> None:
+    bound = [("", 80), ("127.0.0.1", 81), ("::1", 82)]
+    assert clash(pool_from(described(listen={"address": address, "port": port}), "p"), bound) is expected
