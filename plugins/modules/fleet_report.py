@@ -13,7 +13,7 @@ author:
 description:
   - Writes one self-contained HTML page with charts of load, response time, desired and ready replicas over time, and a table
     of the decisions with their reasons.
-  - Series come from Prometheus, which has to scrape HAProxy's exporter as the role P(microservices.autoscale.prometheus#role)
+  - Series come from Prometheus, which has to scrape the balancers' exporters as the role P(microservices.autoscale.prometheus#role)
     sets it up. Desired replicas and reasons come from the decision log.
   - Several windows of time are drawn over each other, aligned at their starts, so that they can be compared.
   - The same data gives the same page, which is not written again.

@@ -27,7 +27,7 @@ import pytest
 from addresses import claimed_network
 from backends import shops_at
 from lab import Lab
-from processes import Consul, HAProxy, Nginx, Prometheus, Supervisor, end_marked_processes
+from processes import Consul, HAProxy, Mtail, Nginx, Prometheus, Supervisor, end_marked_processes
 
 COLLECTION = "microservices.autoscale"
 CLONE = Path(__file__).resolve().parents[2]
@@ -73,6 +73,13 @@ def nginx(network: str, folder: Path) -> Iterator[Nginx]:
 
 
 @pytest.fixture(scope="module")
+def mtail(network: str, folder: Path) -> Iterator[Mtail]:
+    """One mtail at 127.x.x.22 with the collection's program: `.access_log` is what it reads, `.metrics_url`."""
+    with Mtail(f"{network}.22", folder / "mtail", folder / "autoscale.log", lab=str(folder)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
 def supervisor(folder: Path) -> Iterator[Supervisor]:
     """One supervisord: `.socket`, `.conf_dir`."""
     with Supervisor("app1", folder / "supervisor", lab=str(folder)) as process:
@@ -97,7 +104,16 @@ def shops(network: str, folder: Path) -> Iterator[list[str]]:
 def lab(network: str) -> Iterator[Lab]:
     """The whole local lab, with the addresses of this test module; `.processes["consul-app1"].kill()`, `.pause()`, `.restart()`."""
     root = Path(tempfile.mkdtemp(prefix="autoscale-"))
-    with Lab(root, network) as running:
+    with Lab(root, network, balancer="haproxy") as running:
+        yield running
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def nginx_lab(network: str) -> Iterator[Lab]:
+    """The local lab with Nginx and mtail; not in one module with `lab`, whose addresses it has."""
+    root = Path(tempfile.mkdtemp(prefix="autoscale-"))
+    with Lab(root, network, balancer="nginx") as running:
         yield running
     shutil.rmtree(root)
 

@@ -76,6 +76,32 @@ def test_up_and_down_leave_nothing(root: Path, own_network: str) -> None:
     assert marked_processes(str(root)) == []
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except OSError:
+        return False
+
+
+def test_a_lab_with_nginx_has_mtail_beside_it(root: Path, own_network: str) -> None:
+    with Lab(root, own_network, balancer="nginx") as lab:
+        assert "Active connections" in http_get(lab.nginx.status_url)
+        assert "mtail_build_info" in http_get(lab.mtail.metrics_url)
+        assert "haproxy" not in lab.processes
+        assert lab.environment["AUTOSCALE_LAB_BALANCER"] == "nginx"
+        workers = lab.nginx.workers()
+        assert workers
+    assert marked_processes(str(root)) == []
+    # A zombie that its new parent has not waited for has no command line any more.
+    wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers are gone")
+
+
+def test_a_balancer_that_the_lab_does_not_know(root: Path, own_network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSCALE_LAB_BALANCER", "apache")
+    with pytest.raises(ValueError, match="AUTOSCALE_LAB_BALANCER must be haproxy or nginx, got 'apache'"):
+        Lab(root, own_network)
+
+
 def test_a_killed_lab_takes_its_processes_along_and_the_next_one_starts(root: Path, own_network: str) -> None:
     assert command("up", root, own_network).returncode == 0
     holder = Lab(root, own_network).holder()

@@ -3,10 +3,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The local lab: Consul, HAProxy, Prometheus and two application hosts on one machine, as ordinary processes on loopback addresses.
+"""The local lab: Consul, a balancer, Prometheus and two application hosts on one machine, as ordinary processes on loopback addresses.
 
 `lab.py up` starts it in the background, `lab.py down` ends it, `lab.py run` keeps it in the foreground until Ctrl-C.
-Its inventory is inventories/local; AUTOSCALE_LAB_ROOT and AUTOSCALE_LAB_NET choose another folder and another network.
+Its inventory is inventories/local; AUTOSCALE_LAB_ROOT and AUTOSCALE_LAB_NET choose another folder and another network,
+AUTOSCALE_LAB_BALANCER=nginx takes Nginx, with mtail beside it, in place of HAProxy.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from processes import Consul, HAProxy, Process, Prometheus, Supervisor, end_marked_processes, wait_until
+from processes import Consul, HAProxy, Mtail, Nginx, Process, Prometheus, Supervisor, end_marked_processes, wait_until
 
 CLONE = Path(__file__).resolve().parents[2]
 DEFAULT_NET = "127.0.10"
@@ -43,6 +44,10 @@ def default_net() -> str:
     return os.environ.get("AUTOSCALE_LAB_NET") or DEFAULT_NET
 
 
+def default_balancer() -> str:
+    return os.environ.get("AUTOSCALE_LAB_BALANCER") or "haproxy"
+
+
 class Lab:
     """One Consul server with Prometheus beside it, two application hosts and a balancer, each with an address and an agent of its own.
 
@@ -50,11 +55,24 @@ class Lab:
         root: folder of all files; emptied at the start. One lab at a time can use it.
         net: the first three numbers of the addresses.
         consul_options: further configuration of every Consul agent.
+        balancer: haproxy, or nginx with mtail beside it; what is not chosen is no attribute of the lab.
     """
 
-    def __init__(self, root: Path | None = None, net: str | None = None, *, consul_options: dict[str, Any] | None = None) -> None:
+    haproxy: HAProxy
+    nginx: Nginx
+    mtail: Mtail
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        net: str | None = None,
+        *,
+        consul_options: dict[str, Any] | None = None,
+        balancer: str | None = None,
+    ) -> None:
         self.root = (root or default_root()).absolute()
         self.net = net or default_net()
+        self.balancer = balancer or default_balancer()
         self._lock: TextIO | None = None
         marker = str(self.root)
         server = f"{self.net}.1"
@@ -63,14 +81,24 @@ class Lab:
             name: Consul(name, f"{self.net}.{number}", self.root / name, lab=marker, server=server, options=consul_options)
             for name, number in {**APP_HOSTS, **BALANCERS}.items()
         }
-        self.haproxy = HAProxy(self.agents["lb1"].address, self.root / "lb1", lab=marker)
+        self._balancing = self._balancer_processes(self.agents["lb1"].address, self.root / "lb1", marker)
         self.prometheus = Prometheus(server, self.root / "prometheus", lab=marker)
         self.supervisors = {name: Supervisor(name, self.root / name, lab=marker) for name in APP_HOSTS}
 
+    def _balancer_processes(self, address: str, folder: Path, marker: str) -> list[Process]:
+        if self.balancer == "haproxy":
+            self.haproxy = HAProxy(address, folder, lab=marker)
+            return [self.haproxy]
+        if self.balancer == "nginx":
+            self.nginx = Nginx(address, folder, lab=marker)
+            self.mtail = Mtail(address, folder, self.nginx.access_log, lab=marker)
+            return [self.nginx, self.mtail]
+        raise ValueError(f"AUTOSCALE_LAB_BALANCER must be haproxy or nginx, got {self.balancer!r}")
+
     @property
     def processes(self) -> dict[str, Process]:
-        """By name: consul-server, consul-app1, haproxy, prometheus, supervisor-app1 …, in the order in which they start."""
-        every = [self.server, *self.agents.values(), self.haproxy, self.prometheus, *self.supervisors.values()]
+        """By name: consul-server, consul-app1, haproxy (or nginx and mtail), prometheus, supervisor-app1 …, as they start."""
+        every = [self.server, *self.agents.values(), *self._balancing, self.prometheus, *self.supervisors.values()]
         return {process.name: process for process in every}
 
     def address(self, host: str) -> str:
@@ -90,6 +118,7 @@ class Lab:
         return {
             "AUTOSCALE_LAB_ROOT": str(self.root),
             "AUTOSCALE_LAB_NET": self.net,
+            "AUTOSCALE_LAB_BALANCER": self.balancer,
             "ANSIBLE_INVENTORY": str(CLONE / "inventories" / "local"),
             "ANSIBLE_COLLECTIONS_PATH": str(CLONE / "build" / "workspace"),
             "PATH": os.pathsep.join([str(CLONE / "build" / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -218,11 +218,17 @@ def parse_head(head: bytes) -> tuple[int, dict[str, str]]:
 
 
 class Client:
-    """Sends single requests over a pool of keep-alive connections; never sends one twice."""
+    """Sends single requests over a pool of keep-alive connections; never sends one twice.
+
+    Attributes:
+        connections_most: how many connections were open at once.
+    """
 
     def __init__(self, config: LoadConfig) -> None:
         self._config = config
         self._idle: list[Connection] = []
+        self._busy = 0
+        self.connections_most = 0
 
     async def send(self, record: Record, nonce: str, start: float) -> None:
         """Send one request and fill in its record; start is the scheduled moment on the monotonic clock."""
@@ -238,12 +244,15 @@ class Client:
     async def _send(self, record: Record, nonce: str) -> None:
         connection = await self._connection()
         keep = False
+        self._busy += 1
+        self.connections_most = max(self.connections_most, self._busy + len(self._idle))
         try:
             status, headers, body = await connection.exchange(self._payload(record.method, nonce))
             keep = headers.get("connection", "").lower() != "close" and ("content-length" in headers or "transfer-encoding" in headers)
             record.status = status
             record.instance = check_answer(record.method, status, body, nonce)
         finally:
+            self._busy -= 1
             # Also on cancellation: a connection with an answer half read must never be used again.
             if keep:
                 connection.reused = True
@@ -348,7 +357,8 @@ class Run:
             await asyncio.wait(tuple(self._tasks))
         snapshots.cancel()
         await client.close()
-        return result_of(config, self._records, wall, time.monotonic() - started, self._series)
+        result = result_of(config, self._records, wall, time.monotonic() - started, self._series)
+        return {**result, "connections_most": client.connections_most}
 
     async def _wait_until(self, moment: float) -> bool:
         """Wait for a moment; True when the run was stopped meanwhile."""

@@ -381,6 +381,35 @@ http {{
         return http_get(self.status_url)
 
 
+class Mtail(Process):
+    """Mtail with the collection's program, which turns the access log of Nginx into metrics; SIGHUP reads its programs again.
+
+    Args:
+        address: of the Prometheus exporter (/metrics), on port 3903.
+        access_log: what it follows; the first lines of one that is not there at the start are not read.
+    """
+
+    PROGRAM = Path(__file__).resolve().parents[2] / "roles" / "balancer" / "files" / "autoscale.mtail"
+
+    def __init__(self, address: str, folder: Path, access_log: Path, *, lab: str) -> None:
+        self.address = address
+        self.program_dir = folder / "mtail.d"
+        self.access_log = access_log
+        self.metrics_url = f"http://{address}:3903/metrics"
+        command = [find_program("mtail"), "--progs", str(self.program_dir), "--logs", str(access_log)]
+        command += ["--address", address, "--port", "3903", "--logtostderr"]
+        super().__init__("mtail", command, folder, ready=self._answers, lab=lab, listens=(address, 3903))
+
+    def start(self) -> Process:
+        self.program_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.PROGRAM, self.program_dir)
+        self.access_log.touch()
+        return super().start()
+
+    def _answers(self) -> bool:
+        return "mtail_build_info" in http_get(self.metrics_url)
+
+
 class Prometheus(Process):
     """Prometheus with a configuration that can be replaced and reloaded over HTTP.
 

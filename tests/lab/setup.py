@@ -40,6 +40,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PROGRAMS = {
     "consul": ("CONSUL_BINARY", "consul"),
     "haproxy": ("HAPROXY_BINARY", "haproxy"),
+    "mtail": ("MTAIL_BINARY", "mtail"),
     "nginx": ("NGINX_BINARY", "nginx"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
@@ -55,6 +56,8 @@ SYSTEM = {
     "nsenter": "util-linux",
     "java": "openjdk-17-jre-headless",
 }
+# Only a lab with AUTOSCALE_LAB_BALANCER=nginx needs these.
+OPTIONAL = ("mtail", "nginx")
 
 
 class SetupError(Exception):
@@ -154,7 +157,9 @@ def find_programs(cache: Path) -> dict[str, Path]:
         try:
             found[program] = debian.wrapper(debian.unpacked([package], cache / "debian", say=say), program)
         except debian.NotAvailable as error:
-            raise SetupError(advice(list(missing), error)) from None
+            if program not in OPTIONAL:
+                raise SetupError(advice([name for name in missing if name not in OPTIONAL], error)) from None
+            say(f"going on without {program}, which a lab with Nginx needs: {error}")
     return found
 
 
@@ -190,9 +195,8 @@ def knows_consul(promtool: Path) -> bool:
 def advice(missing: list[str], error: Exception) -> str:
     programs = ", ".join(f"{name} (or set {PROGRAMS[name][0]})" for name in missing)
     return (
-        f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later, Nginx 1.20 or later and Prometheus 2.24 "
-        "or later with Consul discovery, as far as they are missing, so that they are on PATH.\n"
-        f"They could not be taken from Debian's packages: {error}"
+        f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later and Prometheus 2.24 or later with Consul "
+        f"discovery, as far as they are missing, so that they are on PATH.\nThey could not be taken from Debian's packages: {error}"
     )
 
 

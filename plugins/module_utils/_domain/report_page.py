@@ -76,7 +76,7 @@ _HEAD = """<!doctype html>
 <link rel="icon" href="data:,">
 """
 _SOURCES = (
-    "Load, average response time and ready replicas as the balancer counted them, read from Prometheus; "
+    "Load and average response time as the balancers counted them, and ready replicas, read from Prometheus; "
     "desired replicas and reasons from the decision log of microservices.autoscale."
 )
 
@@ -144,7 +144,7 @@ def charts(windows: Sequence[WindowData], clock: bool) -> list[tuple[Chart, str]
         return Chart(title, tuple(lines), span, y_text, x_text, origin if clock else 0.0, phases, whole)
 
     axis = "Time in UTC." if clock else "Time in minutes and seconds since the start of each run."
-    waited = "How long users waited, with the time spent in the balancer's queue. Lower is better."
+    waited = "How long users waited, with the time spent in queues. Lower is better."
     running = "Running copies of the service that take traffic, and how many were wanted."
     return [
         (chart("Load", load, lambda value: f"{value:g}/s"), f"What users asked for. {axis}"),

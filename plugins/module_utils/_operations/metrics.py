@@ -24,28 +24,34 @@ from .._domain.policy import Metric
 _PARALLEL = 8
 
 # The contract: every series carries the labels service, instance_id and host; see the role prometheus.
-# Demand is what arrives at the frontend: a backend counts a request only when it leaves the queue.
-_ARRIVED = 'rate(haproxy_frontend_http_requests_total{service!=""}[%(window)ds])'
-# HAProxy's averages are over its last 1024 requests and stand still without traffic, which then counts as 0 seconds.
-_SERVED = 'rate(haproxy_backend_http_requests_total{service!=""}[%(window)ds])'
+# Demand is what arrives at HAProxy's frontend: a backend counts a request only when it leaves the queue. Nginx has no queue, and writes a
+# request down when it has ended.
+_ARRIVED = (
+    'rate(haproxy_frontend_http_requests_total{service!=""}[%(window)ds])'
+    ' or rate(nginx_service_http_requests_total{service!=""}[%(window)ds])'
+)
+# Seconds spent on answers per second. HAProxy's averages are over its last 1024 requests and stand still without traffic.
+_HAPROXY_SERVED = 'rate(haproxy_backend_http_requests_total{service!=""}[%(window)ds])'
 _WAITED = (
     '(haproxy_backend_queue_time_average_seconds{service!=""} + haproxy_backend_connect_time_average_seconds{service!=""}'
-    ' + haproxy_backend_response_time_average_seconds{service!=""})'
+    f' + haproxy_backend_response_time_average_seconds{{service!=""}}) * ignoring (__name__) {_HAPROXY_SERVED}'
+    ' or rate(nginx_http_request_duration_seconds_sum{service!=""}[%(window)ds])'
 )
+_SERVED = f'{_HAPROXY_SERVED} or rate(nginx_http_request_duration_seconds_count{{service!=""}}[%(window)ds])'
 QUERIES = {
     "requests": f"sum by (service) ({_ARRIVED})",
-    "response_time": (
-        f"sum by (service) ({_WAITED} * ignoring (__name__) {_SERVED}) / (sum by (service) ({_SERVED}) > 0) or sum by (service) ({_SERVED})"
-    ),
+    # A service may have balancers of both kinds: the mean over all its answers. Without traffic it is 0.
+    "response_time": f"sum by (service) ({_WAITED}) / (sum by (service) ({_SERVED}) > 0) or sum by (service) ({_SERVED})",
     "cpu": (
         'sum by (service, instance_id) (rate(process_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
         ' or sum by (service, instance_id) (rate(namedprocess_namegroup_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
     ),
 }
-_EXPORTERS = {
-    "requests": "HAProxy's built-in exporter",
-    "response_time": "HAProxy's built-in exporter",
-    "cpu": "the instances' own /metrics or prometheus-process-exporter",
+_BALANCERS = "is HAProxy's built-in exporter scraped, or mtail beside Nginx, which knows a service from its first request on?"
+_HINTS = {
+    "requests": _BALANCERS,
+    "response_time": _BALANCERS,
+    "cpu": "are the instances' own /metrics or prometheus-process-exporter scraped?",
 }
 
 
@@ -106,7 +112,7 @@ def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sourc
     except AutoscaleError as error:
         return _Answers({}, error.message.replace("%", "%%"))
     what = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s"
-    return _Answers(_by_service(kind, samples, now), f"{what}: is {_EXPORTERS[kind]} scraped?")
+    return _Answers(_by_service(kind, samples, now), f"{what}: {_HINTS[kind]}")
 
 
 def _by_service(kind: str, samples: Iterable[Sample], now: float) -> dict[str, Reading]:

@@ -32,13 +32,13 @@ def queries(service: str, metrics_window: float) -> dict[str, str]:
     """The expressions behind the charts, for one service."""
     own = f'service="{service_name(service)}"'
     window = max(1, math.ceil(metrics_window))
+    # The ones that decisions are taken from.
+    taken = {kind: (QUERIES[kind] % {"window": window}).replace('service!=""', own) for kind in ("requests", "response_time")}
     return {
-        # What arrives: the backend counts a request only when it leaves the queue, so it never shows more than the capacity.
-        "load": f"sum(rate(haproxy_frontend_http_requests_total{{{own}}}[{window}s]))",
-        # The one that decisions are taken from.
-        "response_time": (QUERIES["response_time"] % {"window": window}).replace('service!=""', own),
-        # Every balancer of a service has the same servers.
-        "ready": f"max(haproxy_backend_active_servers{{{own}}})",
+        "load": taken["requests"],
+        "response_time": taken["response_time"],
+        # Every HAProxy of a service has the same servers. Nginx does not tell: instances that are scraped and not in maintenance stand in.
+        "ready": f'max(haproxy_backend_active_servers{{{own}}}) or count(up{{job="instances",{own}}} == 1)',
     }
 
 
@@ -75,7 +75,7 @@ def write_report(
         if not data.load:
             warnings.append(
                 f"Prometheus at {prometheus.url} has no load of {service} in the window {data.window.label!r}: "
-                f"is HAProxy's exporter scraped with the label service={service}, and is the window right?"
+                f"is HAProxy's exporter, or mtail beside Nginx, scraped with the label service={service}, and is the window right?"
             )
     changes = _write(dest, page(service, drawn), drawn, check_mode)
     return Outcome(changes, {"dest": dest, "windows": [_summary(data) for data in drawn]}, tuple(warnings))
