@@ -58,29 +58,17 @@ _value:
 """
 
 
-# A line names so many services and counts the rest.
-NAMED = 5
+from ..module_utils._domain.problems import together
 
 
 def run_problems(problems, failures, busy=(), earlier=(), seen_again=()):
     elsewhere = [problem for problem in earlier if problem.partition(": ")[0] not in seen_again]
-    lines = list(_together(dict.fromkeys([*elsewhere, *problems])))
+    lines = list(together([*elsewhere, *problems]))
     for failure in failures:
         what = f"{failure['phase']} {failure['instance']}".strip()
         lines.append(f"{failure['service']}: {what} on {failure['host']} failed: {failure['error']}")
     lines += [f"{entry['service']}: {entry['message']}" for entry in busy]
     return lines
-
-
-def _together(problems):
-    """One line for all services whose problem reads the same."""
-    services = {}
-    for problem in problems:
-        service, _colon, text = problem.partition(": ")
-        services.setdefault(text, []).append(service)
-    for text, names in services.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"{', '.join(names[:NAMED])}{more}: {text}"
 
 
 class FilterModule:

@@ -67,6 +67,17 @@ options:
   decision_log:
     description: File on the controller to which each new decision is appended as one JSON line.
     type: path
+  textfile:
+    description:
+      - File on the controller in which the run's metrics are left, for the textfile collector of Prometheus's node exporter.
+      - Its name ends in C(.prom).
+      - It tells of the whole fleet, so leave O(services) empty with it. Not written in check mode, nor with O(session).
+      - A look that finds steps to be carried out is no success yet; look again at the end, with O(textfile_problems).
+      - The time of the last success is kept from the file when this run is none. A file that cannot be written is a warning.
+    type: path
+  textfile_problems:
+    description: The run is at its end, and has told of so many problems. Without it, those that this look finds count in O(textfile).
+    type: int
 extends_documentation_fragment:
   - microservices.autoscale.consul
   - microservices.autoscale.metrics
@@ -146,11 +157,14 @@ decisions:
   returned: when verbose or in check mode
 """
 
+from dataclasses import replace
+
 from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, METRICS, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
-from ..module_utils._module.controller import described_from, holder, signing_from, sources_from
+from ..module_utils._module.controller import described_from, holder, run_seconds, signing_from, sources_from
 from ..module_utils._module.run import run
 from ..module_utils._operations import fleet
+from ..module_utils._operations.textfile import Textfile
 
 SPEC = (
     CONSUL
@@ -172,6 +186,8 @@ SPEC = (
             "locked": {"type": "list", "elements": "str", "default": []},
             "record": {"type": "bool", "default": True},
             "decision_log": {"type": "path"},
+            "textfile": {"type": "path"},
+            "textfile_problems": {"type": "int"},
         }
     )
 )
@@ -189,10 +205,12 @@ def operation(params, check_mode):
     if params["session"] and not check_mode:
         picture = fleet.commit(*arguments, session=params["session"], locked=params["locked"], holder=holder(), log=params["decision_log"])
         return fleet.outcome(picture, check_mode)
-    picture = fleet.look(*arguments)
-    if params["record"] and not check_mode:
-        fleet.keep_books(arguments[0], arguments[2], picture, log=params["decision_log"])
-    return fleet.outcome(picture, check_mode)
+    textfile = Textfile(None if check_mode else params["textfile"], params["textfile_problems"], run_seconds)
+    with textfile.failures():
+        picture = fleet.look(*arguments)
+        if params["record"] and not check_mode:
+            fleet.keep_books(arguments[0], arguments[2], picture, log=params["decision_log"])
+    return replace(fleet.outcome(picture, check_mode), warnings=textfile.note(picture))
 
 
 def main():

@@ -147,7 +147,8 @@ def writes(url: str) -> int:
 def inventory(folder: Path, net: str, consul: Consul, prometheus: Prometheus) -> Path:
     lines = ["[app]", *(f"host{number} autoscale_address={net}.{number + 100}" for number in range(HOSTS))]
     lines += ["[autoscale_balancers]", f"lb1 autoscale_address={net}.21", "[all:vars]", f"autoscale_consul_url={consul.url}"]
-    lines += [f"autoscale_prometheus_url={prometheus.url}", "autoscale_allow_unsigned=true", "autoscale_metrics_window=10s"]
+    lines += [f"autoscale_textfile={folder / 'autoscale.prom'}", f"autoscale_prometheus_url={prometheus.url}"]
+    lines += ["autoscale_allow_unsigned=true", "autoscale_metrics_window=10s"]
     path = folder / "inventory.ini"
     path.write_text("\n".join(lines) + "\n")
     return path

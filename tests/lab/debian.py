@@ -23,8 +23,8 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The last Debian release that has Consul, and the last whose Prometheus was built with Consul discovery.
 OLDER_RELEASE = "bullseye"
 OLDER = {"consul", "prometheus"}
-# Prometheus depends on the fonts and scripts of its web pages, which a lab does not look at.
-ALONE = {"consul", "prometheus", "python3-pip-whl"}
+# Prometheus depends on the fonts and scripts of its web pages, which a lab does not look at; of cron only crontab is looked for.
+ALONE = {"consul", "prometheus", "python3-pip-whl", "cron"}
 
 
 class NotAvailable(Exception):

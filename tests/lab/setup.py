@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -58,6 +58,8 @@ SYSTEM = {
 }
 # Only a lab with AUTOSCALE_LAB_BALANCER=nginx needs these.
 OPTIONAL = ("mtail", "nginx")
+# What only tests need: Ansible's module cron looks for this one also where it writes a file by itself.
+TEST_PROGRAMS = {"crontab": ("CRONTAB_BINARY", "cron")}
 
 
 class SetupError(Exception):
@@ -139,11 +141,11 @@ def virtual_environment(profile: str, cache: Path) -> Path:
     return folder
 
 
-def find_programs(cache: Path) -> dict[str, Path]:
-    """The paths of the lab's programs: named by a variable, on PATH, or unpacked from Debian's packages."""
+def find_programs(cache: Path, programs: Mapping[str, tuple[str, str]] = PROGRAMS) -> dict[str, Path]:
+    """The paths of programs: named by a variable, on PATH, or unpacked from Debian's packages."""
     path = os.pathsep.join([*(entry for entry in os.environ["PATH"].split(os.pathsep) if Path(entry) != BUILD / "bin"), "/usr/sbin"])
     found: dict[str, Path] = {}
-    for program, (variable, _package) in PROGRAMS.items():
+    for program, (variable, _package) in programs.items():
         chosen = os.environ.get(variable) or shutil.which(program, path=path)
         if chosen and not os.access(chosen, os.X_OK):
             raise SetupError(f"{variable}={chosen} is not a program")
@@ -151,14 +153,15 @@ def find_programs(cache: Path) -> dict[str, Path]:
             found[program] = Path(chosen).absolute()
     if not ("promtool" in found and "prometheus" in found and knows_consul(found["promtool"])):
         # The two belong together.
-        found = {program: path for program, path in found.items() if PROGRAMS[program][1] != "prometheus"}
-    missing = {program: package for program, (_variable, package) in PROGRAMS.items() if program not in found}
+        found = {program: path for program, path in found.items() if programs[program][1] != "prometheus"}
+    missing = {program: package for program, (_variable, package) in programs.items() if program not in found}
     for program, package in missing.items():
         try:
             found[program] = debian.wrapper(debian.unpacked([package], cache / "debian", say=say), program)
         except debian.NotAvailable as error:
             if program not in OPTIONAL:
-                raise SetupError(advice([name for name in missing if name not in OPTIONAL], error)) from None
+                wanted = {name: programs[name][0] for name in missing if name not in OPTIONAL}
+                raise SetupError(advice(wanted, error)) from None
             say(f"going on without {program}, which a lab with Nginx needs: {error}")
     return found
 
@@ -192,11 +195,13 @@ def knows_consul(promtool: Path) -> bool:
         return answers(promtool, "check", "config", config.name) is not None
 
 
-def advice(missing: list[str], error: Exception) -> str:
-    programs = ", ".join(f"{name} (or set {PROGRAMS[name][0]})" for name in missing)
+def advice(missing: dict[str, str], error: Exception) -> str:
+    """What to do about programs that are missing, given with the variables that may name them."""
+    programs = ", ".join(f"{name} (or set {variable})" for name, variable in missing.items())
     return (
         f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later and Prometheus 2.24 or later with Consul "
-        f"discovery, as far as they are missing, so that they are on PATH.\nThey could not be taken from Debian's packages: {error}"
+        f"discovery, as far as they are missing, so that they are on PATH; tests need cron's crontab, too.\n"
+        f"They could not be taken from Debian's packages: {error}"
     )
 
 
@@ -214,7 +219,7 @@ def set_up(profile: str) -> None:
     with (cache / "lock").open("w") as lock:
         # Two clones may be set up at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for program, path in find_programs(cache).items():
+        for program, path in find_programs(cache, PROGRAMS if profile == "lab" else {**PROGRAMS, **TEST_PROGRAMS}).items():
             link(BUILD / "bin" / program, path)
         link(BUILD / f"venv-{profile}", virtual_environment(profile, cache))
     link(BUILD / "workspace" / "ansible_collections" / "microservices" / "autoscale", "../../../..")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from typing import Any, Mapping
 
 from .._clients.haproxy_stats import HaproxyStats
@@ -53,3 +54,16 @@ def described_from(params: Mapping[str, Any]) -> tuple[Service, ...]:
 def holder() -> str:
     """Who this run is, for those who find a lock busy."""
     return f"{platform.node()} pid {os.getppid()}"
+
+
+def run_seconds() -> float | None:
+    """For how long ansible-playbook, whose child this is, has been running; None where the system does not tell."""
+    try:
+        with open(f"/proc/{os.getppid()}/stat", encoding="utf-8", errors="replace") as stat:
+            # The name, in brackets, may have spaces in it; the start is the 20th of what follows.
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        # As /proc counts: since the machine started, its sleep included.
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return seconds if seconds >= 0 else None

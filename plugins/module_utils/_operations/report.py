@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
+from .._clients.files import replace_text
 from .._clients.prometheus import Prometheus
 from .._domain.errors import AutoscaleError
 from .._domain.names import service_name
@@ -146,16 +146,9 @@ def _write(dest: str, text: str, drawn: Sequence[WindowData], check_mode: bool) 
 
 
 def _replace(dest: str, text: str) -> None:
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=Path(dest).parent, prefix=".report-", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(dest)
+        replace_text(Path(dest), text)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise AutoscaleError(f"the report {dest} cannot be written: {error.strerror}; its folder must exist and be writable") from None
 
 
