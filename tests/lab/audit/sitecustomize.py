@@ -7,8 +7,11 @@
 Python imports this at its start where PYTHONPATH has this folder; so do the programs that it starts, Ansible's modules among them.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Any
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Which argument of the event is the path that is there afterwards.
@@ -16,7 +19,7 @@ _MAKES = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
 
 
 def _watch(log: int) -> None:
-    def hook(event: str, arguments: tuple) -> None:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
             path, _mode, flags = arguments
             if not flags & _WRITES:
