@@ -24,7 +24,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 OLDER_RELEASE = "bullseye"
 OLDER = {"consul", "prometheus"}
 # Prometheus depends on the fonts and scripts of its web pages, which a lab does not look at.
-ALONE = {"consul", "prometheus", "python3-pip-whl"}
+ALONE = {"consul", "prometheus", "prometheus-alertmanager", "python3-pip-whl"}
 
 
 class NotAvailable(Exception):

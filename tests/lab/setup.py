@@ -41,6 +41,7 @@ PROGRAMS = {
     "haproxy": ("HAPROXY_BINARY", "haproxy"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
+    "prometheus-alertmanager": ("ALERTMANAGER_BINARY", "prometheus-alertmanager"),
 }
 
 
