@@ -159,6 +159,7 @@ decisions:
 
 from dataclasses import replace
 
+from ..module_utils._domain import names
 from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, METRICS, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.controller import described_from, holder, run_seconds, signing_from, sources_from
@@ -199,7 +200,7 @@ def operation(params, check_mode):
         groups=params["groups"],
         described=described_from(params),
         **{name: params[name] for name in ("balancers", "rollout", "explicit", "removing", "scale_by", "override_seconds", "max_removals")},
-        services=tuple(params["services"]),
+        services=tuple(names.service_name(service) for service in params["services"]),
     )
     arguments = (consul_from(params), sources_from(params), signing_from(params), request)
     if params["session"] and not check_mode:

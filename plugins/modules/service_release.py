@@ -85,6 +85,7 @@ published:
   returned: when O(state=published)
 """
 
+from ..module_utils._domain import names
 from ..module_utils._domain.balancing import kinds_of, require_balanceable
 from ..module_utils._domain.description import require_known_groups
 from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, SIGNING, ArgumentSpec
@@ -114,9 +115,9 @@ SPEC = (
 def operation(params, check_mode):
     locking = {"holder": holder(), "lock_wait": params["lock_wait"], "check_mode": check_mode}
     if params["state"] == "removing":
-        return releases.begin_removal(consul_from(params), params["name"], signing_from(params), **locking)
+        return releases.begin_removal(consul_from(params), names.service_name(params["name"]), signing_from(params), **locking)
     if params["state"] == "absent":
-        return releases.finish_removal(consul_from(params), params["name"], **locking)
+        return releases.finish_removal(consul_from(params), names.service_name(params["name"]), **locking)
     services = described_from(params)
     if params["groups"]:
         require_known_groups(services, params["groups"])

@@ -24,7 +24,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 OLDER_RELEASE = "bullseye"
 OLDER = {"consul", "prometheus"}
 # Prometheus depends on the fonts and scripts of its web pages, which a lab does not look at; of cron only crontab is looked for.
-ALONE = {"consul", "prometheus", "python3-pip-whl", "cron"}
+ALONE = {"consul", "prometheus", "prometheus-alertmanager", "python3-pip-whl", "cron"}
 
 
 class NotAvailable(Exception):

@@ -44,6 +44,7 @@ PROGRAMS = {
     "nginx": ("NGINX_BINARY", "nginx"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
+    "prometheus-alertmanager": ("ALERTMANAGER_BINARY", "prometheus-alertmanager"),
 }
 # Program and Debian package of what has to be installed on the system itself: containers need it whole, and so does Java.
 SYSTEM = {
