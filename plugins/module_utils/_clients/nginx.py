@@ -60,10 +60,11 @@ class NginxFiles(ServiceFiles):
 
     def error_log(self) -> Path | None:
         """The file to which the master writes what goes wrong, or None where the base configuration names none."""
-        for directive in directives(self.base_text()):
-            if directive.words[0] == "error_log" and len(directive.words) > 1 and directive.words[1].startswith("/"):
-                return Path(directive.words[1])
-        return None
+        # One inside http is not the master's: what it complains about goes to the log that it was built with.
+        named = [
+            one.words[1] for one in directives(self.base_text()) if one.words[0] == "error_log" and not one.blocks and len(one.words) > 1
+        ]
+        return Path(named[0]) if named and named[0].startswith("/") else None
 
     def texts(self) -> dict[Path, str]:
         """Every file that Nginx reads, by way of the base configuration's includes."""

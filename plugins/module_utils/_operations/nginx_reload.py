@@ -115,4 +115,4 @@ def _shown(workers: dict[int, bool]) -> str:
 
 
 def _where_to_look(log: ErrorLog) -> str:
-    return f"Look at {log.path}" if log.path is not None else "Look at Nginx's error log (the base configuration names no file for it)"
+    return f"Look at {log.path}" if log.path is not None else "Look at Nginx's error log, or at journalctl -u nginx"
