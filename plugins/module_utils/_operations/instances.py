@@ -40,10 +40,13 @@ def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) ->
     jobs, refused = read_jobs(host, batch, with_run=True)
     before = look(host, jobs)
     each(jobs, lambda job: _compare(host, job))
-    changes = _shared_changes(host, jobs) + [_start_change(job) for job in jobs if job.going and job.fresh]
+    changes = [_start_change(job) for job in jobs if job.going and job.fresh]
+    shared = {file: _text(file.path) for file in _missing_shared_files(host, jobs)}
     if not check_mode:
         each(jobs, lambda job: host.lease.check(job.service))
         _start(host, jobs)
+    # They are written with the first instance that gets so far.
+    changes += [Change(f"file {file.path}", text, file.text) for file, text in shared.items() if check_mode or is_written(file)]
     result = registration.ensure(host.consul, _registrations(jobs), host.lease, check_mode)
     # A maintenance of ours belongs to a drain that was called off; nobody else's is ended.
     ours = [job.id for job in jobs if job.going and job.id in before and (before[job.id].maintenance or "").startswith(OUR_REASON)]
@@ -112,11 +115,10 @@ def _require_free_port(job: Job) -> None:
         )
 
 
-def _shared_changes(host: Host, jobs: list[Job]) -> list[Change]:
+def _missing_shared_files(host: Host, jobs: list[Job]) -> list[File]:
     """The files that instances have in common and that are not as they have to be."""
     wanted = dict.fromkeys(_wanted(host, job) for job in jobs if job.going)
-    missing = [file for provider in wanted for file in provider.shared_files() if not is_written(file)]
-    return [Change(f"file {file.path}", _text(file.path), file.text) for file in missing]
+    return [file for provider in wanted for file in provider.shared_files() if not is_written(file)]
 
 
 def _text(path: str) -> str | None:
