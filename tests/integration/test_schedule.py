@@ -52,7 +52,7 @@ def play(lab: Lab, run_playbook: Any, tmp_path: Path) -> Play:
             "schedule_unit_dir": str(tmp_path / "units"),
             "schedule_cron_dir": str(tmp_path / "cron.d"),
             "schedule_config_dir": str(tmp_path / "etc"),
-            "schedule_inventory": [lab.environment["ANSIBLE_INVENTORY"]],
+            "schedule_inventory": lab.environment["ANSIBLE_INVENTORY"],
             "schedule_provider": "cron",
             "schedule_environment": {name: value for name, value in lab.environment.items() if name != "ANSIBLE_INVENTORY"},
             "schedule_logger": str(logger(tmp_path)),

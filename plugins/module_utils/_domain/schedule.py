@@ -58,7 +58,10 @@ def read_schedule(variables: Mapping[str, Any]) -> Schedule:
     interval = at["schedule_interval"].duration(at_least=1, at_most=_DAY)
     program = at["schedule_ansible_playbook"].text(pattern=_ABSOLUTE, hint=absolute)
     playbook = at["schedule_playbook"].text(pattern=rf"(?!-){_LINE}", hint="must be a playbook's name or path")
-    inventories = [item.text(pattern=_ABSOLUTE, hint=absolute) for item in at["schedule_inventory"].items()]
+    paths = variables["schedule_inventory"]
+    # As a list on a command line is written, and as Ansible's own checks read it.
+    inventory = at["schedule_inventory"].replaced(paths.split(",")) if isinstance(paths, str) else at["schedule_inventory"]
+    inventories = [item.text(pattern=_ABSOLUTE, hint=absolute) for item in inventory.items()]
     if not inventories:
         at["schedule_inventory"].refuse("must name at least one inventory")
     environment = {}

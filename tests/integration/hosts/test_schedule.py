@@ -40,7 +40,10 @@ def schedule(hosts: Any, play: Play) -> Iterator[Play]:
     hosts.run(HOST, "chmod", "755", PROBE)
     hosts.run(HOST, "journalctl", "--rotate", "--vacuum-time=1s", "--quiet")
 
+    providers = set()
+
     def call(*arguments: str, **variables: Any) -> Any:
+        providers.add(variables.get("schedule_provider", "systemd"))
         given = {
             "autoscale_schedule_host": HOST,
             "schedule_ansible_playbook": PROBE,
@@ -53,7 +56,7 @@ def schedule(hosts: Any, play: Play) -> Iterator[Play]:
         return play("schedule", *arguments, **given)
 
     yield call
-    for provider in ("systemd", "cron"):
+    for provider in providers:
         call(schedule_state="absent", schedule_provider=provider).succeeded()
 
 

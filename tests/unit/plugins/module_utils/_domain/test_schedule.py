@@ -66,6 +66,11 @@ def test_the_job_of_cron():
     }
 
 
+@pytest.mark.parametrize("paths", ["/srv/a,/srv/b", ["/srv/a", "/srv/b"]])
+def test_inventories_may_be_given_as_on_a_command_line(paths):
+    assert "--inventory=/srv/a --inventory=/srv/b " in systemd(inventory=paths)["command"]
+
+
 def test_the_directory_is_the_users_home_unless_named():
     assert systemd()["directory"] == "~"
     assert " cd " not in cron()["job"]
@@ -153,6 +158,7 @@ def _times(field, end):
         ({"jitter": "2m"}, "schedule_jitter: must be a duration .* at most 60 s"),
         ({"timeout": "1s"}, "schedule_timeout: "),
         ({"inventory": []}, "schedule_inventory: must name at least one inventory"),
+        ({"inventory": ""}, r"schedule_inventory\[0\]: must be an absolute path"),
         ({"inventory": ["inventory"]}, r"schedule_inventory\[0\]: must be an absolute path, got 'inventory'"),
         ({"inventory": ["/srv/a\nExecStartPost=/bin/evil"]}, r"schedule_inventory\[0\]: "),
         ({"playbook": "-e x"}, "schedule_playbook: "),
