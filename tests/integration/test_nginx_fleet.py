@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks on the local lab with Nginx: no request fails, at most one reload a phase, resets within reloads and open connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from balancers import NginxView, reloads
+from descriptions import shop
+from fleet import instances, versions
+from lab import Lab
+from load import Load, LoadConfig
+from processes import wait_until
+
+PORT = 8150
+
+
+@pytest.fixture
+def play(nginx_lab: Lab, run_playbook: Callable[..., Any]) -> Callable[..., Any]:
+    def call(playbook: str, **variables: Any) -> Any:
+        return run_playbook(playbook, lab=nginx_lab, extra_vars={"autoscale_drain_deadline": 20, **variables})
+
+    return call
+
+
+def test_scaling_and_rolling_behind_nginx_lose_no_request(nginx_lab: Lab, play: Any, tmp_path: Path) -> None:
+    play("deploy", autoscale_services={"behind": shop(PORT, ports="25000-25099")}).succeeded()
+    view = NginxView(nginx_lab, "behind")
+    assert view.ready() == 2
+    named = {"autoscale_service": "behind", "autoscale_count": 2}
+    load = Load(LoadConfig(nginx_lab.address("lb1"), PORT, [[0, 30], [240, 30]]), tmp_path)
+    load.start()
+    try:
+        wait_until(load.snapshot, "the load begins")
+        seen = [reloads(nginx_lab.nginx.error_log.read_text())]
+
+        def reloaded() -> int:
+            """How often since it was asked last."""
+            seen.append(reloads(nginx_lab.nginx.error_log.read_text()))
+            return seen[-1] - seen[-2]
+
+        play("scale_out", **named).succeeded()
+        assert (view.ready(), reloaded()) == (4, 1), "all that is new comes in by one reload"
+        play("scale_in", **named).succeeded()
+        assert (view.ready(), reloaded()) == (2, 1), "all that goes leaves by one reload"
+        assert play("reconcile").succeeded().changed == 0
+        assert reloaded() == 0
+        play("deploy", autoscale_services={"behind": shop(PORT, ports="25000-25099", version="2")}).succeeded()
+        assert set(versions(nginx_lab, "behind").values()) == {"2"}
+        # Two rounds, one instance each: in and out.
+        assert reloaded() == 4
+        result = load.finish(60)
+    finally:
+        load.kill()
+    assert len(instances(nginx_lab, "behind")) == view.ready() == 2
+    print(f"{result['resets']} resets at 6 reloads with at most {result['connections_most']} connections open")
+    assert result["outcomes"].keys() <= {"ok", "reset"}, result
+    assert result["resets"] <= 6 * result["connections_most"]
+    play("remove", autoscale_service="behind", autoscale_confirm_remove="behind").succeeded()
+    assert not list(nginx_lab.nginx.config_dir.glob("autoscale_behind*"))
