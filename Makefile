@@ -48,10 +48,10 @@ hosts-down: setup-hosts ## Take the hosts lab away
 ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
 
 .PHONY: test images without-hosts
-test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule hosts hosts-down) integration ## Everything; ends with the integration tests
+test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule) integration ## Everything; ends with the integration tests
 
 without-hosts:
-	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and tests/hosts are left out."
+	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and the tests on hosts are left out."
 
 # Beside the fast checks: it waits for the archive most of the time. What needs the images waits for it.
 images: setup-hosts
@@ -89,11 +89,12 @@ unit: setup ## Unit tests
 molecule: hosts-up ## Molecule's scenarios, on the hosts lab
 	PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all --destroy=never
 
-hosts: hosts-up ## Tests on the hosts lab
+hosts: hosts-up ## Those on the hosts lab alone
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
 
-integration: setup ## Integration tests on real processes
-	$(TEST) -m pytest tests/integration --ignore tests/integration/hosts -q -n 2 --dist loadfile $(PYTEST_ARGS)
+# They wait more than they work; of those on the hosts lab one runs at a time.
+integration: setup ## Integration tests on real processes and hosts
+	$(TEST) -m pytest tests/integration -q -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: setup ## Full loops with faults in them, about 40 minutes long
