@@ -98,6 +98,12 @@ def test_only_an_answer_of_an_instance_has_a_time(read, changes, timed, request)
     assert sum(value for key, value in found.items() if key[0].endswith("_count")) == (1 if timed else 0)
 
 
+def test_what_is_no_request_makes_a_service_known_and_counts_nothing(read):
+    probe = line("idle", instance="", upstream="", method="", status="400", seconds="0.000", upstream_seconds="")
+    assert read("idle", probe, probe) == {REQUESTS: 0}
+    assert read("idle", line("idle"), probe)[REQUESTS] == 1
+
+
 HOSTILE = [
     "",
     "garbage",

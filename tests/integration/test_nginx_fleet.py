@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.prometheus import Prometheus
 from balancers import NginxView, reloads
 from descriptions import shop
 from fleet import instances, versions
@@ -64,3 +65,17 @@ def test_scaling_and_rolling_behind_nginx_lose_no_request(nginx_lab: Lab, play: 
     assert result["resets"] <= 6 * result["connections_most"]
     play("remove", autoscale_service="behind", autoscale_confirm_remove="behind").succeeded()
     assert not list(nginx_lab.nginx.config_dir.glob("autoscale_behind*"))
+
+
+def test_a_service_that_nobody_has_asked_yet_is_known_and_at_rest(nginx_lab: Lab, play: Any) -> None:
+    play("prepare").succeeded()
+    metrics = [{"requests": 15}, {"response_time": 1}]
+    scale = {"min_replicas": 1, "max_replicas": 2, "metrics": metrics}
+    play("deploy", autoscale_services={"idle": shop(PORT + 1, ports="25100-25199", scale=scale)}).succeeded()
+    query = "count(rate(nginx_service_http_requests_total{service='idle'}[5s]))"
+    prometheus = Prometheus(nginx_lab.prometheus.url)
+    wait_until(lambda: prometheus.query(query), "Prometheus has it", 30)
+    run = play("reconcile", autoscale_only=["idle"], autoscale_metrics_window=5).succeeded()
+    assert run.changed == 0
+    assert "idle" not in run.output, "neither held nor a problem"
+    play("remove", autoscale_service="idle", autoscale_confirm_remove="idle").succeeded()

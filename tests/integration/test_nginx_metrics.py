@@ -80,7 +80,7 @@ def load(nginx_lab: Lab, run_playbook: Any, folder: Path) -> Iterator[Load]:
 def test_a_service_that_was_never_asked_is_unknown_and_said_so(nginx_lab: Lab, load: Load) -> None:
     for reading in readings(nginx_lab, "never-asked"):
         assert reading.value is None
-        assert "or mtail beside Nginx, which knows a service from its first request on?" in str(reading.error)
+        assert "or mtail beside Nginx, which knows a service from its next request or reload on?" in str(reading.error)
 
 
 def test_requests_and_response_time_are_measured(nginx_lab: Lab, load: Load, run_playbook: Any) -> None:

@@ -128,7 +128,8 @@ def haproxy_ready(stat: str, proxy: str) -> int:
 
 def nginx_counters(lines: Iterable[str], service: str) -> dict[str, int]:
     """The requests of a service from the lines of the access log; retries are the instances tried after a first one."""
-    requests = [entry for entry in map(json.loads, lines) if entry["service"] == service]
+    # What has no method is no request, such as that by which a reload is proven.
+    requests = [entry for entry in map(json.loads, lines) if entry["service"] == service and entry["method"]]
     return {
         "requests": len(requests),
         "5xx": sum(entry["status"].startswith("5") for entry in requests),

@@ -94,9 +94,22 @@ def _other_file(tree: ConfigTree, work: Work, pool: Pool, texts: Mapping[Path, s
 
 def listens(address: str, port: int, *, timeout: float) -> bool:
     """Whether somebody accepts connections there, as seen from this host."""
-    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
     try:
-        with socket.create_connection((target, port), timeout=timeout):
+        with _connection(address, port, timeout):
             return True
     except OSError:
         return False
+
+
+def answers(address: str, port: int, message: bytes, *, timeout: float) -> bytes:
+    """The beginning of what somebody answers there to a message, as seen from this host; empty when nobody does."""
+    try:
+        with _connection(address, port, timeout) as connection:
+            connection.sendall(message)
+            return connection.recv(4096)
+    except OSError:
+        return b""
+
+
+def _connection(address: str, port: int, timeout: float) -> socket.socket:
+    return socket.create_connection(({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address), port), timeout=timeout)

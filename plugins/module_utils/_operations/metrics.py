@@ -38,16 +38,20 @@ _WAITED = (
     ' or rate(nginx_http_request_duration_seconds_sum{service!=""}[%(window)ds])'
 )
 _SERVED = f'{_HAPROXY_SERVED} or rate(nginx_http_request_duration_seconds_count{{service!=""}}[%(window)ds])'
+# A service that nobody has asked for anything since mtail was started.
+_NEVER_ASKED = 'sum by (service) (rate(nginx_service_http_requests_total{service!=""}[%(window)ds])) == 0'
 QUERIES = {
     "requests": f"sum by (service) ({_ARRIVED})",
     # A service may have balancers of both kinds: the mean over all its answers. Without traffic it is 0.
-    "response_time": f"sum by (service) ({_WAITED}) / (sum by (service) ({_SERVED}) > 0) or sum by (service) ({_SERVED})",
+    "response_time": (
+        f"sum by (service) ({_WAITED}) / (sum by (service) ({_SERVED}) > 0) or sum by (service) ({_SERVED}) or ({_NEVER_ASKED})"
+    ),
     "cpu": (
         'sum by (service, instance_id) (rate(process_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
         ' or sum by (service, instance_id) (rate(namedprocess_namegroup_cpu_seconds_total{instance_id!=""}[%(window)ds]))'
     ),
 }
-_BALANCERS = "is HAProxy's built-in exporter scraped, or mtail beside Nginx, which knows a service from its first request on?"
+_BALANCERS = "is HAProxy's built-in exporter scraped, or mtail beside Nginx, which knows a service from its next request or reload on?"
 _HINTS = {
     "requests": _BALANCERS,
     "response_time": _BALANCERS,

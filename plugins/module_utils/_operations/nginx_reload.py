@@ -13,7 +13,7 @@ from typing import Iterable
 from .._clients.nginx import ErrorLog, Master, NginxFiles
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.pool import Pool
-from .balancer_files import listens
+from .balancer_files import answers
 from .balancer_work import Work
 
 _POLL_SECONDS = 0.05
@@ -106,8 +106,9 @@ class Reloads:
 
 
 def _require_listener(pool: Pool) -> None:
-    if not listens(pool.address, pool.port, timeout=2.0):
-        raise AutoscaleError(f"after the reload nothing accepts at {pool.address} port {pool.port}, the listener of {pool.service}")
+    """The new workers answer. What they answer to is no request, and in the access log it makes the service known before its first one."""
+    if not answers(pool.address, pool.port, b"autoscale\r\n\r\n", timeout=2.0).startswith(b"HTTP/1.1 400 "):
+        raise AutoscaleError(f"after the reload nothing answers at {pool.address} port {pool.port}, the listener of {pool.service}")
 
 
 def _shown(workers: dict[int, bool]) -> str:
