@@ -101,8 +101,8 @@ faults: setup ## Full loops with faults in them, about 40 minutes long
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: setup ## Measure, side by side with the alternative
-	@set -e; for each in tests/bench/bench_*.py; do $(TEST) $$each; done
+bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative
+	@set -e; for each in tests/bench/bench_$(if $(ON_HOSTS),*,reconcile).py; do $(TEST) $$each; done
 
 .PHONY: changelog artifact
 changelog: setup ## Write CHANGELOG.md for the version in galaxy.yml from the fragments

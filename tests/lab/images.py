@@ -97,7 +97,7 @@ class Podman:
         names = self("ps", "--format", "{{.Names}}").split()
         rows = json.loads(self("inspect", *names)) if names else []
         found = {row["Name"]: (row["State"]["Pid"], Container(row["ImageName"], row["Config"]["Labels"] or {})) for row in rows}
-        return {name: container for name, (pid, container) in found.items() if pid and Path("/proc", str(pid)).exists()}
+        return {name: container for name, (pid, container) in found.items() if pid and _lives(pid)}
 
 
 def ensure(podman: Podman, say: Callable[[str], None] = print) -> dict[str, str]:
@@ -119,6 +119,14 @@ def ensure(podman: Podman, say: Callable[[str], None] = print) -> dict[str, str]
             for release in missing:
                 _import(podman, Path(work) / release, names[release])
     return names
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process does something; one that has ended and was not waited for has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def _key(packages: Sequence[str]) -> str:
