@@ -11,7 +11,8 @@ version_added: 0.2.0
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
-  - Between a first look and the look under the locks the readings go on, and other runs may have acted. What is committed may be another plan.
+  - Between a first look and the look under the locks the readings go on, and other runs may have acted.
+    What is committed may be another plan.
   - Plans that do the same are equal, whatever the readings behind them.
 options:
   _input:
