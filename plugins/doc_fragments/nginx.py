@@ -35,9 +35,4 @@ options:
     description: Seconds for new workers to serve.
     type: float
     default: 20.0
-  on_error:
-    description: With V(report) what fails is listed in RV(failures) and the others go on.
-    type: str
-    choices: [fail, report]
-    default: fail
 """

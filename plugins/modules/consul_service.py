@@ -127,14 +127,9 @@ options:
     default: false
   wait_timeout:
     description: Seconds for which O(wait) waits at the most, for all instances together.
-    type: float
-    default: 60
-  on_error:
-    description: Whether an instance that fails makes the task fail, or is only listed in RV(failures). The others go on either way.
-    type: str
-    choices: [fail, report]
-    default: fail
 extends_documentation_fragment:
+  - microservices.autoscale.batch
+  - microservices.autoscale.wait
   - microservices.autoscale.consul
   - microservices.autoscale.lease
   - microservices.autoscale.attributes
@@ -214,7 +209,7 @@ failures:
   sample: []
 """
 
-from ..module_utils._module.argspec import CONSUL, LEASE, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations import registration
@@ -254,10 +249,10 @@ SPEC = (
             "enable": {"type": "bool", "default": True},
             "reason": {"type": "str", "default": ""},
             "wait": {"type": "bool", "default": False},
-            "wait_timeout": {"type": "float", "default": 60},
-            "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         }
     )
+    + BATCH
+    + WAIT
     + CONSUL
     + LEASE
 )

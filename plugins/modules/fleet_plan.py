@@ -131,6 +131,9 @@ plan:
       description: The services with a step.
       type: list
       elements: str
+    changes:
+      description: By service with a step, the replicas that it has and is to have, and what starts, stops or is balanced anew.
+      type: dict
     steps:
       description: Items by phase (start, balance, maintain, drain, stop, forget) and host.
       type: dict

@@ -25,82 +25,6 @@ notes:
   - HAProxy runs in master-worker mode, with C(-f <base_config> -f <config_dir>).
   - The base configuration has in its global section a C(stats socket) of level admin and a C(server-state-file).
 options:
-  pools:
-    description: The pools. An empty list does nothing.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      service:
-        description: The service.
-        type: str
-        required: true
-      state:
-        description: With V(absent) the service's listener and servers are removed; only O(pools[].service) is used then.
-        type: str
-        choices: [present, absent]
-        default: present
-      listen:
-        description: Where the service's clients connect.
-        type: dict
-        suboptions:
-          address:
-            description: IP address.
-            type: str
-            required: true
-          port:
-            description: Port.
-            type: int
-            required: true
-      algorithm:
-        description: How a server is chosen.
-        type: str
-        choices: [round_robin, least_conn, random, source]
-        default: round_robin
-      check:
-        description: How HAProxy checks an instance. Either O(pools[].check.http) or O(pools[].check.tcp) is required.
-        type: dict
-        suboptions:
-          http:
-            description: Path that answers with a status of 2xx or 3xx.
-            type: str
-          tcp:
-            description: Whether a connection is enough.
-            type: bool
-            default: false
-          interval:
-            description: Seconds between checks.
-            type: float
-            default: 2.0
-          timeout:
-            description: Seconds for an answer.
-            type: float
-            default: 1.0
-      max_connections:
-        description: Most connections at a time to one instance; more are queued.
-        type: int
-      servers:
-        description: The instances in rotation, and no others.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          id:
-            description: The instance's id.
-            type: str
-            required: true
-          address:
-            description: IP address.
-            type: str
-            required: true
-          port:
-            description: Port.
-            type: int
-            required: true
-          weight:
-            description: Weight from 0 to 256.
-            type: int
-            default: 100
   config_dir:
     description: Folder with one file per service.
     type: path
@@ -123,18 +47,14 @@ options:
     required: true
   wait_timeout:
     description: Seconds for new servers to come up, and again for servers that go to have nothing in flight.
-    type: float
-    default: 60.0
   reload_timeout:
     description: Seconds for a new worker to serve.
     type: float
     default: 20.0
-  on_error:
-    description: With V(report) a failing instance or pool is listed in RV(failures) and the others go on.
-    type: str
-    choices: [fail, report]
-    default: fail
 extends_documentation_fragment:
+  - microservices.autoscale.pools
+  - microservices.autoscale.wait
+  - microservices.autoscale.batch
   - microservices.autoscale.attributes
   - microservices.autoscale.lease
   - microservices.autoscale.consul
@@ -182,49 +102,26 @@ failures:
 
 from ..module_utils._clients.haproxy import Runtime
 from ..module_utils._clients.haproxy_config import ConfigFolder, Master
-from ..module_utils._module.argspec import CONSUL, LEASE, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, POOLS, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.haproxy_pools import apply_pools
 from ..module_utils._operations.lease import Lease
 
-SERVER = {
-    "id": {"type": "str", "required": True},
-    "address": {"type": "str", "required": True},
-    "port": {"type": "int", "required": True},
-    "weight": {"type": "int", "default": 100},
-}
-CHECK = {
-    "http": {"type": "str"},
-    "tcp": {"type": "bool", "default": False},
-    "interval": {"type": "float", "default": 2.0},
-    "timeout": {"type": "float", "default": 1.0},
-}
-LISTEN = {"address": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
-POOL = {
-    "service": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "listen": {"type": "dict", "options": LISTEN},
-    "algorithm": {"type": "str", "choices": ["round_robin", "least_conn", "random", "source"], "default": "round_robin"},
-    "check": {"type": "dict", "options": CHECK},
-    "max_connections": {"type": "int"},
-    "servers": {"type": "list", "elements": "dict", "options": SERVER, "default": []},
-}
-REQUIRED = [("state", "present", ["listen", "check"])]
 SPEC = (
     ArgumentSpec(
         {
-            "pools": {"type": "list", "elements": "dict", "required": True, "options": POOL, "required_if": REQUIRED},
             "config_dir": {"type": "path", "required": True},
             "base_config": {"type": "path", "required": True},
             "binary": {"type": "str", "default": "haproxy"},
             "pid_file": {"type": "path", "required": True},
             "socket": {"type": "path", "required": True},
-            "wait_timeout": {"type": "float", "default": 60.0},
             "reload_timeout": {"type": "float", "default": 20.0},
-            "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         }
     )
+    + POOLS
+    + WAIT
+    + BATCH
     + LEASE
     + CONSUL
 )

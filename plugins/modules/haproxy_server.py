@@ -67,14 +67,9 @@ options:
         default: 2.0
   wait_timeout:
     description: Seconds for servers to come up, or to have nothing in flight.
-    type: float
-    default: 60.0
-  on_error:
-    description: With V(report) a failing server is listed in RV(failures) and the task goes on.
-    type: str
-    choices: [fail, report]
-    default: fail
 extends_documentation_fragment:
+  - microservices.autoscale.wait
+  - microservices.autoscale.batch
   - microservices.autoscale.attributes
   - microservices.autoscale.lease
   - microservices.autoscale.consul
@@ -113,16 +108,14 @@ failures:
 """
 
 from ..module_utils._clients.haproxy import Runtime
-from ..module_utils._module.argspec import CONSUL, LEASE, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, NAMED_SERVER, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.haproxy_servers import set_servers
 from ..module_utils._operations.lease import Lease
 
 SERVER = {
-    "backend": {"type": "str", "required": True},
-    "server": {"type": "str", "required": True},
-    "service": {"type": "str"},
+    **NAMED_SERVER,
     "address": {"type": "str"},
     "port": {"type": "int"},
     "weight": {"type": "int"},
@@ -135,10 +128,10 @@ SPEC = (
             "socket": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "ready", "drain", "maint", "drained", "absent"], "default": "present"},
             "servers": {"type": "list", "elements": "dict", "required": True, "options": SERVER},
-            "wait_timeout": {"type": "float", "default": 60.0},
-            "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         }
     )
+    + WAIT
+    + BATCH
     + LEASE
     + CONSUL
 )

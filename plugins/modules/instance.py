@@ -91,12 +91,8 @@ options:
     type: str
     choices: [fail, force]
     default: fail
-  on_error:
-    description: Whether an instance that fails makes the task fail, or is only listed in RV(failures). The others go on either way.
-    type: str
-    choices: [fail, report]
-    default: fail
 extends_documentation_fragment:
+  - microservices.autoscale.batch
   - microservices.autoscale.consul
   - microservices.autoscale.lease
   - microservices.autoscale.attributes
@@ -206,7 +202,7 @@ failures:
 from ..module_utils._clients.supervisor import Supervisor
 from ..module_utils._clients.systemd import Systemd
 from ..module_utils._domain.instance import Paths
-from ..module_utils._module.argspec import CONSUL, LEASE, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.instance_folder import InstanceFolders
@@ -230,9 +226,9 @@ SPEC = (
             "keep_versions": {"type": "int", "default": 2},
             "drain_deadline": {"type": "float", "default": 60},
             "at_deadline": {"type": "str", "choices": ["fail", "force"], "default": "fail"},
-            "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
         }
     )
+    + BATCH
     + CONSUL
     + LEASE
 )

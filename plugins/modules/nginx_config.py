@@ -24,87 +24,17 @@ notes:
   - Open-source Nginx does not check instances by itself. An instance is a part of the pool when it is healthy for Consul.
 options:
   pools:
-    description: The pools. An empty list does nothing.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      service:
-        description: The service.
-        type: str
-        required: true
-      state:
-        description: With V(absent) the service's listener and servers are removed; only O(pools[].service) is used then.
-        type: str
-        choices: [present, absent]
-        default: present
-      listen:
-        description: Where the service's clients connect.
-        type: dict
-        suboptions:
-          address:
-            description: IP address.
-            type: str
-            required: true
-          port:
-            description: Port.
-            type: int
-            required: true
-      algorithm:
-        description:
-          - How a server is chosen. V(random) takes the better of two, V(source) hashes the client's address consistently.
-        type: str
-        choices: [round_robin, least_conn, random, source]
-        default: round_robin
-      check:
-        description: How an instance is checked, in the shape that M(microservices.autoscale.haproxy_config) has. Nginx makes no use of it.
-        type: dict
-        suboptions:
-          http:
-            description: Path that answers with a status of 2xx or 3xx.
-            type: str
-          tcp:
-            description: Whether a connection is enough.
-            type: bool
-            default: false
-          interval:
-            description: Seconds between checks.
-            type: float
-            default: 2.0
-          timeout:
-            description: Seconds for an answer.
-            type: float
-            default: 1.0
-      max_connections:
-        description: Must not be given. Nginx has no queue, and more requests would fail.
-        type: int
-      servers:
-        description: The instances in rotation, and no others. Without any, requests are answered with 503.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          id:
-            description: The instance's id.
-            type: str
-            required: true
-          address:
-            description: IP address.
-            type: str
-            required: true
-          port:
-            description: Port.
-            type: int
-            required: true
-          weight:
-            description: Weight from 0 to 256. Of 0 the server gets no requests.
-            type: int
-            default: 100
+    description:
+      - The pools. An empty list does nothing.
+      - Nginx makes no use of O(pools[].check).
+      - O(pools[].max_connections) must not be given. Nginx has no queue, and more requests would fail.
+      - Without any O(pools[].servers), requests are answered with 503.
   wait_timeout:
     description: Seconds for old workers to end, where servers or services go.
-    type: float
-    default: 60.0
 extends_documentation_fragment:
+  - microservices.autoscale.pools
+  - microservices.autoscale.wait
+  - microservices.autoscale.batch
   - microservices.autoscale.nginx
   - microservices.autoscale.attributes
   - microservices.autoscale.lease
@@ -152,46 +82,13 @@ failures:
 """
 
 from ..module_utils._clients.nginx import Master, NginxFiles
-from ..module_utils._module.argspec import CONSUL, LEASE, NGINX, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, NGINX, POOLS, WAIT
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.lease import Lease
 from ..module_utils._operations.nginx_pools import apply_pools
 
-SERVER = {
-    "id": {"type": "str", "required": True},
-    "address": {"type": "str", "required": True},
-    "port": {"type": "int", "required": True},
-    "weight": {"type": "int", "default": 100},
-}
-CHECK = {
-    "http": {"type": "str"},
-    "tcp": {"type": "bool", "default": False},
-    "interval": {"type": "float", "default": 2.0},
-    "timeout": {"type": "float", "default": 1.0},
-}
-LISTEN = {"address": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
-POOL = {
-    "service": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "listen": {"type": "dict", "options": LISTEN},
-    "algorithm": {"type": "str", "choices": ["round_robin", "least_conn", "random", "source"], "default": "round_robin"},
-    "check": {"type": "dict", "options": CHECK},
-    "max_connections": {"type": "int"},
-    "servers": {"type": "list", "elements": "dict", "options": SERVER, "default": []},
-}
-REQUIRED = [("state", "present", ["listen", "check"])]
-SPEC = (
-    ArgumentSpec(
-        {
-            "pools": {"type": "list", "elements": "dict", "required": True, "options": POOL, "required_if": REQUIRED},
-            "wait_timeout": {"type": "float", "default": 60.0},
-        }
-    )
-    + NGINX
-    + LEASE
-    + CONSUL
-)
+SPEC = POOLS + WAIT + BATCH + NGINX + LEASE + CONSUL
 
 
 def _operation(params, check_mode):

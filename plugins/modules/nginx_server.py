@@ -43,9 +43,9 @@ options:
         type: str
   wait_timeout:
     description: Seconds for old workers to end. After that the services of which servers went are listed in RV(failures).
-    type: float
-    default: 60.0
 extends_documentation_fragment:
+  - microservices.autoscale.wait
+  - microservices.autoscale.batch
   - microservices.autoscale.nginx
   - microservices.autoscale.attributes
   - microservices.autoscale.lease
@@ -86,25 +86,21 @@ failures:
 """
 
 from ..module_utils._clients.nginx import Master, NginxFiles
-from ..module_utils._module.argspec import CONSUL, LEASE, NGINX, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, NAMED_SERVER, NGINX, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.lease import Lease
 from ..module_utils._operations.nginx_pools import drain_servers
 
-SERVER = {
-    "backend": {"type": "str", "required": True},
-    "server": {"type": "str", "required": True},
-    "service": {"type": "str"},
-}
 SPEC = (
     ArgumentSpec(
         {
             "state": {"type": "str", "choices": ["drained"], "default": "drained"},
-            "servers": {"type": "list", "elements": "dict", "required": True, "options": SERVER},
-            "wait_timeout": {"type": "float", "default": 60.0},
+            "servers": {"type": "list", "elements": "dict", "required": True, "options": NAMED_SERVER},
         }
     )
+    + WAIT
+    + BATCH
     + NGINX
     + LEASE
     + CONSUL

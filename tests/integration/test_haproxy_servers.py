@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,9 +24,9 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.h
     ServerBusy,
     ServerExists,
 )
-from processes import HAProxy, Process, http_get, wait_until
+from backends import PORT, held_at
+from processes import HAProxy, Process
 
-SHOP = Path(__file__).resolve().parents[1] / "lab" / "shop" / "shop.py"
 BACKEND = """\
 frontend web
     bind {address}:{port}
@@ -63,28 +61,9 @@ class WithBackend(HAProxy):
 
 
 @pytest.fixture(scope="module")
-def endpoints(network: str, folder: Path) -> Iterator[list[tuple[str, int]]]:
-    """Three instances of the shop; a request takes half a second."""
-    with contextlib.ExitStack() as stack:
-        made = []
-        for number in (31, 32, 33):
-            address = f"{network}.{number}"
-            port = free_port(address)
-            options = ["--address", address, "--port", str(port), "--slots", "64", "--service-time", "0.5", "--instance", address]
-            ready = _answers(f"http://{address}:{port}/healthz")
-            stack.enter_context(Process(f"shop-{address}", [sys.executable, str(SHOP), *options], folder, ready=ready, lab=str(folder)))
-            made.append((address, port))
-        yield made
-
-
-def _answers(url: str) -> Callable[[], bool]:
-    return lambda: http_get(url) is not None
-
-
-@pytest.fixture(scope="module")
-def haproxy(network: str, folder: Path, endpoints: list[tuple[str, int]]) -> Iterator[WithBackend]:
+def haproxy(network: str, folder: Path, shops: list[str]) -> Iterator[WithBackend]:
     process = WithBackend(f"{network}.21", folder / "haproxy", lab=str(folder))
-    process.servers = (f"{endpoints[0][0]}:{endpoints[0][1]}", f"{endpoints[1][0]}:{endpoints[1][1]}")
+    process.servers = (f"{shops[0]}:{PORT}", f"{shops[1]}:{PORT}")
     with process:
         yield process
 
@@ -132,54 +111,53 @@ def test_weight(haproxy: WithBackend, servers: Call) -> None:
     assert "weight 257" in servers("ready", {"server": "one", "weight": 257})["msg"]
 
 
-def test_add_and_delete(haproxy: WithBackend, servers: Call, endpoints: list[tuple[str, int]]) -> None:
-    address, port = endpoints[2]
-    new = {"server": "new", "address": address, "port": port, "check_interval": 0.3}
+def test_add_and_delete(haproxy: WithBackend, servers: Call, shops: list[str]) -> None:
+    new = {"server": "new", "address": shops[2], "port": PORT, "check_interval": 0.3}
     planned = servers("present", new, check=True)
     assert planned["changed"] and state_of(haproxy, "new") is None
     added = servers("present", new)
     assert added["diff"] == planned["diff"] and added["servers"][0]["now"]["weight"] == 100
     assert state_of(haproxy, "new") == ["2", "0", "100"]
     assert not servers("present", new)["changed"]
-    assert "has the address" in servers("present", {**new, "port": port + 1})["msg"]
+    assert "has the address" in servers("present", {**new, "port": PORT + 1})["msg"]
     assert servers("absent", new)["changed"] and state_of(haproxy, "new") is None
     assert not servers("absent", new)["changed"]
 
 
-def test_drained_waits_for_the_request_in_flight(haproxy: WithBackend, servers: Call) -> None:
+def test_drained_waits_for_the_request_in_flight(haproxy: WithBackend, servers: Call, network: str) -> None:
     servers("maint", {"server": "plain"})
-    answers: list[int] = []
+    answers: list[bytes] = []
 
     def ask() -> None:
-        connection = http.client.HTTPConnection(haproxy.address, haproxy.port, timeout=10)
-        connection.request("POST", "/orders", body=b'{"nonce": "1"}', headers={"Content-Type": "application/json"})
-        answers.append(connection.getresponse().status)
+        connection = http.client.HTTPConnection(haproxy.address, haproxy.port, timeout=60)
+        connection.request("GET", "/")
+        answers.append(connection.getresponse().read())
         connection.close()
 
-    def in_flight() -> bool:
-        runtime = Runtime(str(haproxy.socket))
-        return runtime.loads(runtime.servers("web")[0].backend_id)["one"].in_flight == 1
+    with held_at(f"{network}.41") as held:
+        assert not servers("present", {"server": "new", "address": held.address, "port": PORT, "check_interval": 0.3}).get("failed")
+        servers("maint", {"server": "one"})
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert held.asked.wait(30)
+        late = servers("drained", {"server": "new"}, wait_timeout=0.05, on_error="report")
+        assert "1 in flight" in late["failures"][0]["error"] and late["changed"]
+        assert answers == []
+        held.release.set()
+        assert servers("drained", {"server": "new"})["failures"] == []
+        thread.join()
+    assert answers == [b"held"]
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    wait_until(in_flight, "the request is at its instance")
-    late = servers("drained", {"server": "one"}, wait_timeout=0.05, on_error="report")
-    assert "1 in flight" in late["failures"][0]["error"] and late["changed"]
-    assert servers("drained", {"server": "one"})["failures"] == []
-    thread.join()
-    assert answers == [201]
 
-
-def test_one_bad_server_hides_no_other(haproxy: WithBackend, servers: Call, endpoints: list[tuple[str, int]]) -> None:
-    address, port = endpoints[2]
-    nobody = free_port(address)
+def test_one_bad_server_hides_no_other(haproxy: WithBackend, servers: Call, shops: list[str]) -> None:
+    nobody = free_port(shops[2])
     result = servers("maint", {"server": "nobody"}, {"server": "one"}, {"backend": "nowhere", "server": "one"}, on_error="report")
     assert [failure["instance"] for failure in result["failures"]] == ["nobody", "one"] and result["changed"]
     assert (state_of(haproxy, "one") or [])[1] == "1"
     assert servers("maint", {"server": "nobody"})["failed"]
     # A run that was killed after the deletion is taken up again.
     assert not servers("drained", {"server": "nobody"})["changed"]
-    dead = servers("present", {"server": "new", "address": address, "port": nobody, "check_interval": 0.1}, wait_timeout=0.5)
+    dead = servers("present", {"server": "new", "address": shops[2], "port": nobody, "check_interval": 0.1}, wait_timeout=0.5)
     assert dead["failed"] and "L4CON" in dead["msg"]
 
 

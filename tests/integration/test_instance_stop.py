@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 from addresses import free_port
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.ss import established
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.connection import QUIET_SECONDS, UNSURE_SECONDS
 from instances import archive, instance
 from processes import Consul, Supervisor, http_get, wait_until
@@ -211,6 +212,8 @@ def test_at_the_deadline_it_lists_the_connections_in_use_or_is_forced(
 ) -> None:
     idle = "{} port {}".format(*client.sock.getsockname()) if client.sock else ""
     with socket.create_connection((running["address"], running["port"])) as asking:
+        # A request in the same tick of the kernel's clock as its connection would be taken for answered after a while.
+        wait_until(lambda: min(one.received_ago for one in established([running["port"]])) >= 0.05, "the connection is some ticks old")
         asking.sendall(b"GET /sleep/60 HTTP/1.1\r\nHost: app\r\n\r\n")
         peer = asking.getsockname()
         result, _seconds = timed_stop(call, running, drain_deadline=5)

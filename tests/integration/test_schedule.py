@@ -15,6 +15,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -210,9 +211,9 @@ def test_units_are_written_once_and_shown_in_check_mode(play: Play, units: Path,
     service = settings(tmp_path / "units/autoscale-reconcile.service")["Service"]
     assert (service["Type"], service["User"], service["TimeoutStartSec"]) == ("oneshot", USER, "600s")
     assert (service["SyslogIdentifier"], service["WorkingDirectory"]) == ("autoscale-reconcile", "~")
-    program = Path(service["ExecStart"].split()[0])
-    assert program.resolve() == Path(find_program("ansible-playbook")).resolve(), "the one that runs now"
-    assert f"--extra-vars=@{tmp_path}/etc/autoscale-reconcile.json" in service["ExecStart"]
+    program, *arguments = shlex.split(service["ExecStart"])
+    assert Path(program.removeprefix(":")).resolve() == Path(find_program("ansible-playbook")).resolve(), "the one that runs now"
+    assert f"--extra-vars=@{tmp_path}/etc/autoscale-reconcile.json" in arguments
     assert service["NoNewPrivileges"] == "yes"
     assert play(units, **given).succeeded().changed == 0
     play(units, **given, schedule_hardening="false").succeeded()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.microservices.autoscale.plugins.module_utils._module import argspec
 
 CLONE = Path(__file__).resolve().parents[2]
 PLUGINS = CLONE / "plugins"
@@ -119,6 +120,26 @@ def code_lines(text: str) -> int:
 @pytest.mark.parametrize("path", sorted((PLUGINS / "modules").glob("*.py")), ids=lambda path: path.stem)
 def test_a_module_is_a_door(path: Path) -> None:
     assert code_lines(path.read_text()) <= MODULE_LINES, "the use case belongs in _operations"
+
+
+def documented(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as an argument spec has them, without what only documentation or only a spec says."""
+    kept = ("type", "required", "default", "choices", "elements")
+    nested = {name: option.get("suboptions") or option.get("options") for name, option in options.items()}
+    return {
+        name: {key: option[key] for key in kept if key in option} | ({"options": documented(nested[name])} if nested[name] else {})
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted((PLUGINS / "doc_fragments").glob("*.py")) if path.stem != "attributes"], ids=lambda path: path.stem
+)
+def test_a_doc_fragment_says_what_its_spec_says(path: Path) -> None:
+    (fragment,) = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+    text = next(node.value for node in fragment.body if isinstance(node, ast.Assign))
+    options = yaml.safe_load(ast.literal_eval(text))["options"]
+    assert documented(options) == documented(getattr(argspec, path.stem.upper()).options)
 
 
 def test_the_action_group_has_every_module_that_talks_to_consul_and_no_other() -> None:

@@ -14,14 +14,13 @@ from typing import Any, Mapping
 
 from .errors import InvalidDescription
 from .reader import Reader
+from .systemd_syntax import command_value, word
 
 _HOUR, _DAY = 3600, 86400
 # One line: a file of cron and a unit are read line by line.
 _LINE = r"[^\x00-\x1f\x7f]+"
 _ABSOLUTE = r"/[^\x00-\x1f\x7f]*"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Needs no quotes in a unit.
-_PLAIN = re.compile(r"[A-Za-z0-9_@:,./=+-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,23 +93,24 @@ def read_schedule(variables: Mapping[str, Any]) -> Schedule:
 
 
 def systemd_entry(schedule: Schedule) -> dict[str, Any]:
-    """The values of the settings in its units, quoted as systemd wants it."""
+    """The values of the settings in its units, quoted as systemd wants it.
+
+    Raises:
+        InvalidDescription: a unit cannot say it.
+    """
+    try:
+        command = command_value("the command of the schedule", schedule.command)
+        environment = [word(f"schedule_environment.{name}", f"{name}={value}") for name, value in sorted(schedule.environment.items())]
+    except ValueError as error:
+        raise InvalidDescription([str(error)]) from None
     return {
-        "command": " ".join(_word(part).replace("$", "$$") for part in schedule.command),
-        "environment": [_word(f"{name}={value}") for name, value in sorted(schedule.environment.items())],
+        "command": command,
+        "environment": environment,
         "directory": schedule.directory.replace("%", "%%") or "~",
         "interval": f"{schedule.interval:g}s",
         "jitter": f"{schedule.jitter:g}s",
         "timeout": f"{schedule.timeout:g}s",
     }
-
-
-def _word(text: str) -> str:
-    """One word of a setting: nothing in it is expanded."""
-    if _PLAIN.fullmatch(text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
 
 
 def cron_entry(schedule: Schedule, lock: str) -> dict[str, str]:

@@ -5,7 +5,7 @@
 # PRIVATE to the collection: no stable interface.
 """The files of an instance under the provider systemd: one template for all instances of a host, a drop-in and an environment for each.
 
-What systemd.service(5), systemd.syntax(7) and systemd.exec(5) say of quoting holds from systemd 247 on.
+What systemd.exec(5) says of environment files holds from systemd 247 on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Mapping, Sequence
 from .errors import AutoscaleError
 from .instance import Instance, Paths, need_run
 from .instance_files import File, command_line, environment
+from .systemd_syntax import command_value, is_control, require_text
 
 PREFIX = "microservices-autoscale@"
 # Each of them has a meaning of its own before a program, in quotes too.
@@ -99,13 +100,12 @@ def exec_start(argv: Sequence[str]) -> str:
         ValueError: a unit cannot say it.
     """
     program = argv[0]
-    if not program or program[0] in _MARKS or ("/" in program and program[0] != "/") or any(_is_control(one) for one in program):
+    if not program or program[0] in _MARKS or ("/" in program and program[0] != "/") or any(is_control(one) for one in program):
         raise ValueError(
             f"run.command: the program {program!r} is not allowed with provider systemd: must be an absolute path, a path below {{path}} "
             f"or the name of an installed program, without control characters and not beginning with one of {_MARKS}"
         )
-    # With the colon a $ is a $ in every word, the program included, where $$ would stay two.
-    return " ".join(_quoted("run.command", word) for word in (f":{program}", *argv[1:]))
+    return command_value("run.command", argv)
 
 
 def environment_file(variables: Mapping[str, str]) -> str:
@@ -147,25 +147,6 @@ def _drop_in(instance: Instance, paths: Paths) -> str:
     return "# Written by microservices.autoscale; changes made here are lost.\n[Service]\n" + "".join(f"{line}\n" for line in lines)
 
 
-def _quoted(what: str, word: str) -> str:
-    _require_text(what, word)
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return '"' + "".join(f"\\x{ord(one):02x}" if _is_control(one) else one for one in escaped) + '"'
-
-
 def _environment_value(name: str, value: str) -> str:
-    _require_text(f"run.environment.{name}", value)
+    require_text(f"run.environment.{name}", value)
     return "".join(f"\\{one}" if one in '"\\`$' else one for one in value)
-
-
-def _is_control(character: str) -> bool:
-    return ord(character) < 32 or ord(character) == 127
-
-
-def _require_text(what: str, text: str) -> None:
-    """The text may be a secret: it is not repeated."""
-    for character in text:
-        code = ord(character)
-        # systemd drops a whole line or file for one of these: surrogates, what Unicode calls noncharacters, and the byte order mark.
-        if code == 0 or 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE or code == 0xFEFF:
-            raise ValueError(f"{what} has the character U+{code:04X}, which systemd does not take")

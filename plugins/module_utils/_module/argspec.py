@@ -49,9 +49,56 @@ NGINX = ArgumentSpec(
         "pid_file": {"type": "path", "required": True},
         "access_log": {"type": "path", "required": True},
         "reload_timeout": {"type": "float", "default": 20.0},
-        "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
     }
 )
+
+# Twin of the doc fragment "batch": several things are done, each of which may fail.
+BATCH = ArgumentSpec({"on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"}})
+
+# Twin of the doc fragment "wait"; a module says in its own documentation what is waited for.
+WAIT = ArgumentSpec({"wait_timeout": {"type": "float", "default": 60.0}})
+
+_SERVER = {
+    "id": {"type": "str", "required": True},
+    "address": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "weight": {"type": "int", "default": 100},
+}
+_CHECK = {
+    "http": {"type": "str"},
+    "tcp": {"type": "bool", "default": False},
+    "interval": {"type": "float", "default": 2.0},
+    "timeout": {"type": "float", "default": 1.0},
+}
+_LISTEN = {"address": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
+_POOL = {
+    "service": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "listen": {"type": "dict", "options": _LISTEN},
+    "algorithm": {"type": "str", "choices": ["round_robin", "least_conn", "random", "source"], "default": "round_robin"},
+    "check": {"type": "dict", "options": _CHECK},
+    "max_connections": {"type": "int"},
+    "servers": {"type": "list", "elements": "dict", "options": _SERVER, "default": []},
+}
+# Twin of the doc fragment "pools".
+POOLS = ArgumentSpec(
+    {
+        "pools": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": _POOL,
+            "required_if": [("state", "present", ["listen", "check"])],
+        }
+    }
+)
+
+# What names a server; ansible-doc cannot merge suboptions, so that each module documents them.
+NAMED_SERVER = {
+    "backend": {"type": "str", "required": True},
+    "server": {"type": "str", "required": True},
+    "service": {"type": "str"},
+}
 
 # Twin of the doc fragment "prometheus".
 PROMETHEUS = ArgumentSpec(

@@ -270,6 +270,7 @@ def outcome(picture: Picture, check_mode: bool) -> Outcome:
             "rounds": max((made.rounds for made in working), default=0),
             "hosts": sorted({host for made in working for host in made.reach}),
             "services": [made.service for made in working],
+            "changes": {made.service: {"replicas": [made.current or 0, made.desired], **_what(made)} for made in working},
             "steps": steps,
             "pools": {made.service: made.pools for made in working},
             "settled": {made.service: sorted(_settled(made)) for made in working},
@@ -299,6 +300,6 @@ def _what(made: ServicePlan) -> dict[str, list[str]]:
 def _lines(made: ServicePlan) -> Iterator[str]:
     if made.steps:
         what = "; ".join(f"{verb} {', '.join(ids)}" for verb, ids in _what(made).items())
-        yield f"{made.service}: {made.current if made.current is not None else 0} -> {made.desired}: {made.reason}; {what}"
+        yield f"{made.service}: {made.current or 0} -> {made.desired}: {made.reason}; {what}"
     for note in made.notes:
         yield f"{made.service}: {note}"

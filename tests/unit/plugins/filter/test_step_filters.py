@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.filter.fleet_hosts import FilterModule as FleetHosts
+from ansible_collections.microservices.autoscale.plugins.filter.plan_news import FilterModule as PlanNews
 from ansible_collections.microservices.autoscale.plugins.filter.run_problems import FilterModule as RunProblems
 from ansible_collections.microservices.autoscale.plugins.filter.step_failures import FilterModule as StepFailures
 from ansible_collections.microservices.autoscale.plugins.filter.step_items import FilterModule as StepItems
 
 fleet_hosts = FleetHosts().filters()["fleet_hosts"]
+plan_news = PlanNews().filters()["plan_news"]
 run_problems = RunProblems().filters()["run_problems"]
 step_failures = StepFailures().filters()["step_failures"]
 step_items = StepItems().filters()["step_items"]
@@ -166,3 +168,25 @@ def test_fleet_hosts(variables, play_hosts, expected):
 
 def test_fleet_hosts_keeps_the_order_of_the_inventory():
     assert [one["name"] for one in fleet_hosts(["b", "a"], {"a": {}, "b": {}}, [])] == ["b", "a"]
+
+
+GROWS = {"replicas": [2, 4], "starts": ["shop-app1-20001", "shop-app2-20001"]}
+SHRINKS = {"replicas": [4, 2], "stops": ["shop-app1-20001", "shop-app2-20001"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "changes", "services", "expected"),
+    [
+        # The readings in a summary go on; what is done is the same.
+        ({"shop": GROWS}, {"shop": GROWS}, ["shop"], []),
+        ({"shop": SHRINKS}, {"shop": GROWS}, ["shop"], ["shop: the line", "shop: a note"]),
+        ({"shop": {**GROWS, "replicas": [2, 5]}}, {"shop": GROWS}, ["shop"], ["shop: the line", "shop: a note"]),
+        ({}, {"shop": GROWS, "cart": GROWS}, ["shop", "cart"], ["shop: the line", "shop: a note", "cart: the line"]),
+        ({"cart": GROWS}, {}, ["cart"], ["cart: the line", "cart: nothing to do any more"]),
+        # Another run holds it: it was not planned again.
+        ({"shop": GROWS, "cart": GROWS}, {"shop": GROWS}, ["shop"], []),
+    ],
+)
+def test_plan_news(told, changes, services, expected):
+    planned = {"plan": {"changes": changes}, "summary": ["shop: the line", "shop: a note", "cart: the line"]}
+    assert plan_news(planned, told, services) == expected

@@ -46,7 +46,7 @@ def cron(**changes):
 
 def test_the_settings_of_units():
     assert systemd(interval="15s", jitter=2, directory="/srv/auto scale") == {
-        "command": RUN,
+        "command": '":/srv/venv/bin/ansible-playbook" ' + " ".join(f'"{word}"' for word in RUN.split()[1:]),
         "environment": [],
         "directory": "/srv/auto scale",
         "interval": "15s",
@@ -68,7 +68,7 @@ def test_the_job_of_cron():
 
 @pytest.mark.parametrize("paths", ["/srv/a,/srv/b", ["/srv/a", "/srv/b"]])
 def test_inventories_may_be_given_as_on_a_command_line(paths):
-    assert "--inventory=/srv/a --inventory=/srv/b " in systemd(inventory=paths)["command"]
+    assert '"--inventory=/srv/a" "--inventory=/srv/b" ' in systemd(inventory=paths)["command"]
 
 
 def test_the_directory_is_the_users_home_unless_named():
@@ -79,10 +79,10 @@ def test_the_directory_is_the_users_home_unless_named():
 @pytest.mark.parametrize(
     ("word", "quoted"),
     [
-        ("/srv/a", "/srv/a"),
+        ("/srv/a", '"--inventory=/srv/a"'),
         ("/srv/a b", '"--inventory=/srv/a b"'),
         ("/srv/100%", '"--inventory=/srv/100%%"'),
-        ("/srv/$HOME", '"--inventory=/srv/$$HOME"'),
+        ("/srv/$HOME", '"--inventory=/srv/$HOME"'),
         ('/srv/a"b', '"--inventory=/srv/a\\"b"'),
         ("/srv/a\\b", '"--inventory=/srv/a\\\\b"'),
         ("/srv/ü;x", '"--inventory=/srv/ü;x"'),
@@ -94,7 +94,16 @@ def test_nothing_in_a_units_command_is_expanded(word, quoted):
 
 def test_a_units_environment_is_quoted_but_keeps_its_dollars():
     entry = systemd(environment={"SSH_ARGS": '-o "User=$U" 50%', "ANSIBLE_CONFIG": "/srv/ansible.cfg"})
-    assert entry["environment"] == ["ANSIBLE_CONFIG=/srv/ansible.cfg", '"SSH_ARGS=-o \\"User=$U\\" 50%%"']
+    assert entry["environment"] == ['"ANSIBLE_CONFIG=/srv/ansible.cfg"', '"SSH_ARGS=-o \\"User=$U\\" 50%%"']
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"inventory": ["/srv/\ufeff"]}, "the command of the schedule"), ({"environment": {"A": "\ufeff"}}, "schedule_environment.A")],
+)
+def test_what_a_unit_cannot_say_is_refused(changes, named):
+    with pytest.raises(InvalidDescription, match=f"{named} has the character U\\+FEFF, which systemd does not take"):
+        systemd(**changes)
 
 
 def test_percent_is_escaped_for_cron():

@@ -59,10 +59,25 @@ def test_the_summary_has_a_line_per_service_that_changes():
     ]
 
 
+def test_what_each_service_changes_is_told_without_the_readings_behind_it():
+    assert outcome(CHANGES, False).facts["plan"]["changes"] == {
+        "shop": {"replicas": [2, 2], "starts": ["shop-app2-20000"]},
+        "cart": {"replicas": [1, 1], "starts": ["cart-app1-20001"]},
+    }
+
+
 def test_nothing_to_do_touches_no_host():
     facts = outcome(REST, False).facts
     assert facts == {
-        "plan": {"rounds": 0, "hosts": [], "services": [], "steps": {phase: {} for phase in PHASES}, "pools": {}, "settled": {}},
+        "plan": {
+            "rounds": 0,
+            "hosts": [],
+            "services": [],
+            "changes": {},
+            "steps": {phase: {} for phase in PHASES},
+            "pools": {},
+            "settled": {},
+        },
         "summary": [],
         "problems": ["cart: is damaged"],
     }

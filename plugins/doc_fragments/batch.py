@@ -1,0 +1,19 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to the collection: no stable interface.
+"""Documentation of the options of the argument spec of the same name in module_utils/_module/argspec.py."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  on_error:
+    description: Whether what fails makes the task fail, or with V(report) is only listed in RV(failures). The others go on either way.
+    type: str
+    choices: [fail, report]
+    default: fail
+"""
