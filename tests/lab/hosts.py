@@ -32,6 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import images
+from haproxy_base import haproxy_base
 from processes import http_get, wait_until
 from setup import cache_folder
 
@@ -54,33 +55,6 @@ KillSignal=SIGINT
 
 [Install]
 WantedBy=multi-user.target
-"""
-HAPROXY = """\
-global
-    user haproxy
-    group haproxy
-    maxconn 2000
-    stats socket /run/haproxy/admin.sock mode 0600 level admin expose-fd listeners
-    stats timeout 1m
-    server-state-file /var/lib/haproxy/servers.state
-    hard-stop-after 60s
-
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-    timeout queue 60s
-    timeout http-request 10s
-    timeout http-keep-alive 60s
-    option redispatch
-    retries 3
-
-frontend stats
-    bind {address}:8404
-    http-request use-service prometheus-exporter if {{ path /metrics }}
-    stats enable
-    stats uri /stats
 """
 
 
@@ -244,7 +218,8 @@ class HostsLab:
             self.podman("network", "create", "--disable-dns", "--subnet", f"{self.net}.0/24", "--gateway", f"{self.net}.1", self._prefix)
 
     def _edition(self) -> str:
-        return hashlib.sha256(Path(__file__).read_bytes() + SHOP.read_bytes() + self.key.read_bytes()).hexdigest()[:12]
+        made_of = (Path(__file__).read_bytes(), SHOP.read_bytes(), self.key.read_bytes(), self._haproxy_base().encode())
+        return hashlib.sha256(b"".join(made_of)).hexdigest()[:12]
 
     def _create(self, machine: Machine, image: str) -> None:
         name = self.container(machine.name)
@@ -270,7 +245,7 @@ class HostsLab:
             files |= {f"srv/artifacts/{path.name}": (path.read_bytes(), 0o644) for path in self.artifacts().values()}
         if machine.name == "lb1":
             files |= {
-                "etc/haproxy/haproxy.cfg": (HAPROXY.format(address=self.address("lb1")), 0o644),
+                "etc/haproxy/haproxy.cfg": (self._haproxy_base(), 0o644),
                 "etc/haproxy/conf.d/.keep": ("", 0o644),
                 "etc/default/haproxy": ('EXTRAOPTS="-f /etc/haproxy/conf.d"\n', 0o644),
                 "var/lib/haproxy/servers.state": ("", 0o644),
@@ -279,6 +254,9 @@ class HostsLab:
             options = "--web.enable-lifecycle --log.level=warn"
             files["etc/default/prometheus"] = (f'ARGS="{options}"\n', 0o644)
         return files
+
+    def _haproxy_base(self) -> str:
+        return haproxy_base(self.address("lb1"), socket="/run/haproxy/admin.sock", state="/var/lib/haproxy/servers.state", user="haproxy")
 
     def _agent(self, machine: Machine) -> dict[str, Any]:
         is_server = machine.name == "con1"

@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from haproxy_base import haproxy_base
+
 # Every process that a lab starts carries this, and so does every process that those start: orphans are found by it.
 MARKER = "AUTOSCALE_LAB_PROCESS"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -249,33 +251,6 @@ class HAProxy(Process):
         address: of the statistics page (/stats) and the Prometheus exporter (/metrics), on port 8404.
     """
 
-    BASE = """\
-global
-    maxconn 2000
-    stats socket {socket} mode 0600 level admin expose-fd listeners
-    stats timeout 1m
-    server-state-file {socket}.state
-    hard-stop-after 60s
-
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-    timeout queue 60s
-    timeout http-request 10s
-    timeout http-keep-alive 60s
-    option redispatch
-    retries 3
-
-frontend stats
-    bind {address}:8404
-    http-request use-service prometheus-exporter if {{ path /metrics }}
-    stats enable
-    stats uri /stats
-    stats refresh 2s
-"""
-
     def __init__(self, address: str, folder: Path, *, lab: str) -> None:
         self.address = address
         self.binary = find_program("haproxy")
@@ -291,7 +266,7 @@ frontend stats
     def start(self) -> Process:
         self.config_dir.mkdir(parents=True, exist_ok=True)
         check_socket_path(self.socket)
-        self.base_config.write_text(self.BASE.format(socket=self.socket, address=self.address))
+        self.base_config.write_text(haproxy_base(self.address, socket=self.socket, state=f"{self.socket}.state"))
         return super().start()
 
     def _answers(self) -> str:

@@ -44,7 +44,6 @@ PROGRAMS = {
     "nginx": ("NGINX_BINARY", "nginx"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
-    "prometheus-alertmanager": ("ALERTMANAGER_BINARY", "prometheus-alertmanager"),
 }
 # Program and Debian package of what has to be installed on the system itself: containers need it whole, and so does Java.
 SYSTEM = {
@@ -59,8 +58,12 @@ SYSTEM = {
 }
 # Only a lab with AUTOSCALE_LAB_BALANCER=nginx needs these.
 OPTIONAL = ("mtail", "nginx")
-# What only tests need: Ansible's module cron looks for this one also where it writes a file by itself.
-TEST_PROGRAMS = {"crontab": ("CRONTAB_BINARY", "cron")}
+# What only tests need.
+TEST_PROGRAMS = {
+    "prometheus-alertmanager": ("ALERTMANAGER_BINARY", "prometheus-alertmanager"),
+    # Ansible's module cron looks for it also where it writes a file by itself.
+    "crontab": ("CRONTAB_BINARY", "cron"),
+}
 
 
 class SetupError(Exception):
@@ -201,7 +204,7 @@ def advice(missing: dict[str, str], error: Exception) -> str:
     programs = ", ".join(f"{name} (or set {variable})" for name, variable in missing.items())
     return (
         f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later and Prometheus 2.24 or later with Consul "
-        f"discovery, as far as they are missing, so that they are on PATH; tests need cron's crontab, too.\n"
+        f"discovery, as far as they are missing, so that they are on PATH; tests need Alertmanager and cron's crontab, too.\n"
         f"They could not be taken from Debian's packages: {error}"
     )
 
