@@ -47,11 +47,18 @@ hosts-down: setup-hosts ## Take the hosts lab away
 # The hosts lab needs root, and Debian's packages.
 ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
 
-.PHONY: test images without-hosts
-test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule) integration ## Everything; ends with the integration tests
+.PHONY: test images together without-hosts
+test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule together,integration) ## Everything; ends with the integration tests
 
 without-hosts:
 	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and the tests on hosts are left out."
+
+# Both wait more than they work, and those on the hosts lab can only run one at a time.
+together: hosts-up
+	@$(MAKE) hosts >build/hosts.log 2>&1 & hosts=$$!; \
+	$(MAKE) integration; integration=$$?; \
+	wait $$hosts || { cat build/hosts.log; exit 1; }; \
+	tail -n 1 build/hosts.log; exit $$integration
 
 # Beside the fast checks: it waits for the archive most of the time. What needs the images waits for it.
 images: setup-hosts
@@ -89,12 +96,11 @@ unit: setup ## Unit tests
 molecule: hosts-up ## Molecule's scenarios, on the hosts lab
 	PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all --destroy=never
 
-hosts: hosts-up ## Those on the hosts lab alone
+hosts: hosts-up ## Integration tests on the hosts lab
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
 
-# They wait more than they work; of those on the hosts lab one runs at a time.
-integration: setup ## Integration tests on real processes and hosts
-	$(TEST) -m pytest tests/integration -q -n 4 --dist loadgroup $(PYTEST_ARGS)
+integration: setup ## Integration tests on real processes
+	$(TEST) -m pytest tests/integration --ignore tests/integration/hosts -q -n 3 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: setup ## Full loops with faults in them, about 40 minutes long

@@ -35,14 +35,6 @@ WORKSPACE = CLONE / "build" / "workspace"
 RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, what shares a lab runs in one of them: the tests of a file, and all tests on the hosts lab."""
-    for item in items:
-        group = "hosts" if item.path.parent.name == "hosts" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="module")
 def network() -> Iterator[str]:
     """The first three numbers of a loopback network that only this test module uses."""
