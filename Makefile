@@ -47,18 +47,11 @@ hosts-down: setup-hosts ## Take the hosts lab away
 # The hosts lab needs root, and Debian's packages.
 ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
 
-.PHONY: test images together without-hosts
-test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule together,integration) ## Everything; ends with the integration tests
+.PHONY: test images without-hosts
+test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule hosts) integration ## Everything; ends with the integration tests
 
 without-hosts:
 	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and the tests on hosts are left out."
-
-# Both wait more than they work, and those on the hosts lab can only run one at a time.
-together: hosts-up
-	@$(MAKE) hosts >build/hosts.log 2>&1 & hosts=$$!; \
-	$(MAKE) integration; integration=$$?; \
-	wait $$hosts || { cat build/hosts.log; exit 1; }; \
-	tail -n 1 build/hosts.log; exit $$integration
 
 # Beside the fast checks: it waits for the archive most of the time. What needs the images waits for it.
 images: setup-hosts

@@ -107,6 +107,7 @@ def test_it_is_kept_from_changing_its_own_machine_unless_told_otherwise(hosts: A
     wait_until(lambda: "becomes root" in log(hosts), "a run that may become root", 20)
 
 
+@pytest.mark.faults
 def test_runs_that_fail_or_take_longer_than_the_interval_go_on(hosts: Any, schedule: Play) -> None:
     schedule(schedule_interval="1s", schedule_environment={"CODE": "7"}).succeeded()
     lines = wait_until(lambda: log(hosts) if len(times(log(hosts), "end")) >= 8 else None, "eight runs that fail", 60)
@@ -115,12 +116,14 @@ def test_runs_that_fail_or_take_longer_than_the_interval_go_on(hosts: Any, sched
     assert max(start - end for end, start in zip(ends, starts[1:], strict=False)) < 2, "the next begins when the last has ended"
 
 
+@pytest.mark.faults
 def test_a_run_that_takes_too_long_is_ended(hosts: Any, schedule: Play) -> None:
     hosts.run(HOST, "tee", PROBE, stdin=b"#!/bin/sh\necho start 0\nsleep 600\n")
     schedule(schedule_interval="1s", schedule_timeout="10s").succeeded()
     wait_until(lambda: len(times(log(hosts), "start")) >= 2, "a second run", 40)
 
 
+@pytest.mark.faults
 def test_it_starts_with_the_machine(hosts: Any, schedule: Play) -> None:
     schedule(schedule_interval="1h").succeeded()
     wait_until(lambda: times(log(hosts), "start"), "the first run, at once", 20)
@@ -136,6 +139,7 @@ def log_or_nothing(hosts: Any, *options: str) -> str:
     return str(hosts.run(HOST, *command, check=False))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("code", "until"), [("7", "end"), ("0", "start")])
 def test_removed_it_leaves_nothing(hosts: Any, schedule: Play, code: str, until: str) -> None:
     """Neither of a run that failed, nor of one that is under way."""
