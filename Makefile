@@ -48,7 +48,7 @@ hosts-down: setup-hosts ## Take the hosts lab away
 ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
 
 .PHONY: test images without-hosts
-test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule hosts) integration ## Everything; ends with the integration tests
+test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule) integration ## Everything; ends with the integration tests
 
 without-hosts:
 	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and the tests on hosts are left out."
@@ -92,11 +92,12 @@ molecule: hosts-up ## Molecule's scenarios, on the hosts lab
 hosts: hosts-up ## Integration tests on the hosts lab
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
 
-integration: setup ## Integration tests on real processes
-	$(TEST) -m pytest tests/integration --ignore tests/integration/hosts -q -n 3 --dist loadfile $(PYTEST_ARGS)
+# The tests on the hosts lab take longest: they come first, in one of the three processes.
+integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real processes
+	$(TEST) -m pytest $(if $(ON_HOSTS),,--ignore )tests/integration/hosts tests/integration -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: faults
-faults: setup ## Full loops with faults in them, about 40 minutes long
+faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, about 40 minutes long
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 
 .PHONY: bench

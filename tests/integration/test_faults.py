@@ -307,7 +307,7 @@ def test_a_lost_agent_is_suspect_at_first_then_replaced_and_leaves_no_doubles(la
         assert_at_rest(play, "lost")
 
 
-@pytest.mark.parametrize("rolled", [False, True], ids=["new", "rolled"])
+@pytest.mark.parametrize("rolled", [pytest.param(False, marks=pytest.mark.faults, id="new"), pytest.param(True, id="rolled")])
 def test_an_empty_answer_from_consul_is_not_believed(lab: Lab, play: Any, tmp_path: Path, rolled: bool) -> None:
     port, ports = own_ports()
     name, version = f"unseen-{port}", "2" if rolled else "1"
@@ -377,7 +377,7 @@ def test_a_killed_process_is_restarted_in_place(lab: Lab, play: Any) -> None:
     assert_at_rest(play, "hurt")
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.faults)])
 def test_an_instance_that_cannot_come_back_is_replaced(lab: Lab, play: Any, count: int, tmp_path: Path) -> None:
     port, ports = own_ports()
     name = f"broken-{port}"

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,13 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def deploy(lab: Lab, run_playbook: Run) -> Iterator[Callable[..., Any]]:
-    """deploy(name=description, …): deploy services, which are removed after the test."""
-    names: set[str] = set()
+def deploy(lab: Lab, run_playbook: Run) -> Callable[..., Any]:
+    """deploy(name=description, …): deploy services, which stay until the lab goes."""
 
     def call(*arguments: str, **services: dict[str, Any]) -> Any:
-        names.update(services)
         return run_playbook("deploy", *arguments, lab=lab, extra_vars={"autoscale_services": services, "autoscale_drain_deadline": 5})
 
-    yield call
-    for name in names:
-        run_playbook(
-            "remove", lab=lab, extra_vars={"autoscale_service": name, "autoscale_confirm_remove": name, "autoscale_drain_deadline": 5}
-        )
+    return call
 
 
 def test_deploy_brings_a_service_up_and_a_second_one_changes_nothing(lab: Lab, deploy: Any, run_playbook: Run) -> None:

@@ -53,6 +53,9 @@ def texts(lab: Lab, folder: Path) -> dict[str, str]:
         "autoscale_confirm_remove": "words",
         "autoscale_only": " words, ",
         "autoscale_hosts": "app1",
+        "autoscale_textfile": str(folder / "reconcile.prom"),
+        "autoscale_schedule_host": "localhost",
+        "schedule_state": "present",
         # Of hosts, and so not in the playbooks' own table.
         "autoscale_drain_deadline": "5",
         "autoscale_at_deadline": "force",

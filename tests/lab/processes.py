@@ -27,6 +27,11 @@ MARKER = "AUTOSCALE_LAB_PROCESS"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def _is_stopped(task: Path) -> bool:
+    """By its entry below /proc."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15.0) -> Any:
     """Return the first true answer of a condition, asked again and again; raise TimeoutError with the last answer.
 
@@ -186,8 +191,10 @@ class Process:
             self._popen.wait()
 
     def pause(self) -> None:
-        """Stop it from running (SIGSTOP): sockets stay open, nothing answers."""
+        """Stop it from running (SIGSTOP): sockets stay open, nothing answers when this returns."""
         os.kill(self.pid, signal.SIGSTOP)
+        # Each of its threads stops at a moment of its own.
+        wait_until(lambda: all(_is_stopped(task) for task in Path(f"/proc/{self.pid}/task").iterdir()), "it stands still")
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

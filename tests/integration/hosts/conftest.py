@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -26,6 +27,20 @@ def hosts(run_playbook: Callable[..., Any]) -> HostsLab:
     return lab
 
 
+@pytest.fixture(scope="session")
+def deployed(hosts: HostsLab, run_playbook: Callable[..., Any]) -> Iterator[set[str]]:
+    """The services that tests have deployed; removed at last, some at a time."""
+    names: set[str] = set()
+    yield names
+
+    def remove(name: str) -> None:
+        confirmed = {"autoscale_service": name, "autoscale_confirm_remove": name}
+        run_playbook("remove", lab=hosts, extra_vars={**QUICK, **confirmed}).succeeded()
+
+    with ThreadPoolExecutor(3) as several:
+        list(several.map(remove, names))
+
+
 @pytest.fixture
 def play(hosts: HostsLab, run_playbook: Callable[..., Any]) -> Callable[..., Any]:
     """play("reconcile", autoscale_only=["shop"]): a playbook on the hosts lab, with quick locks and drains."""
@@ -37,14 +52,11 @@ def play(hosts: HostsLab, run_playbook: Callable[..., Any]) -> Callable[..., Any
 
 
 @pytest.fixture
-def deploy(hosts: HostsLab, play: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """deploy(name=description, …): deploy services, which are removed after the test."""
-    names: set[str] = set()
+def deploy(deployed: set[str], play: Callable[..., Any]) -> Callable[..., Any]:
+    """deploy(name=description, …): deploy services, which are removed when all tests have run."""
 
     def call(*arguments: str, **services: dict[str, Any]) -> Any:
-        names.update(services)
+        deployed.update(services)
         return play("deploy", *arguments, autoscale_services=services)
 
-    yield call
-    for name in names:
-        play("remove", autoscale_service=name, autoscale_confirm_remove=name).succeeded()
+    return call

@@ -162,6 +162,7 @@ def test_a_unit_that_could_not_start_is_not_installed(hosts: Any, schedule: Play
     assert "systemd" not in left(hosts)
 
 
+@pytest.mark.faults
 def test_cron_runs_the_job_and_its_output_is_in_the_journal(hosts: Any, schedule: Play) -> None:
     hosts.run(HOST, "systemctl", "start", "cron")
     try:
