@@ -92,9 +92,9 @@ molecule: hosts-up ## Molecule's scenarios, on the hosts lab
 hosts: hosts-up ## Integration tests on the hosts lab
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
 
-# The tests on the hosts lab take longest: they come first, in one of the three processes.
+# The tests on the hosts lab run in one of the three processes.
 integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real processes
-	$(TEST) -m pytest $(if $(ON_HOSTS),,--ignore )tests/integration/hosts tests/integration -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, about 40 minutes long

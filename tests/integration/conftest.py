@@ -46,6 +46,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return OneHostsLab(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that short ones are left to fill the processes up: with hosts, then with a whole lab."""
+
+    def labs(item: pytest.Item) -> set[str]:
+        return {"hosts", "lab", "nginx_lab"} & set(getattr(item, "fixturenames", ()))
+
+    by_file: dict[Path, set[str]] = {}
+    for item in items:
+        by_file.setdefault(item.path, set()).update(labs(item))
+    items.sort(key=lambda item: 0 if "hosts" in by_file[item.path] else 1 if by_file[item.path] else 2)
+
+
 @pytest.fixture(scope="module")
 def network() -> Iterator[str]:
     """The first three numbers of a loopback network that only this test module uses."""
