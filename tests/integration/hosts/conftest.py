@@ -2,13 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The hosts lab for tests: started when it is not there, and kept. Each test has services of its own."""
+"""The hosts lab for tests: started when it is not there, and taken away. Each test has services of its own."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,27 +17,14 @@ QUICK = {"autoscale_drain_deadline": 5, "autoscale_lock_ttl": 10, "autoscale_loc
 
 
 @pytest.fixture(scope="session")
-def hosts(run_playbook: Callable[..., Any]) -> HostsLab:
-    """The hosts lab, prepared."""
+def hosts(run_playbook: Callable[..., Any]) -> Iterator[HostsLab]:
+    """The hosts lab, prepared; it goes with all that tests have left on it."""
     if os.geteuid() != 0:
         pytest.skip("containers with systemd need root")
     lab = HostsLab().up()
     run_playbook("prepare", lab=lab).succeeded()
-    return lab
-
-
-@pytest.fixture(scope="session")
-def deployed(hosts: HostsLab, run_playbook: Callable[..., Any]) -> Iterator[set[str]]:
-    """The services that tests have deployed; removed at last, some at a time."""
-    names: set[str] = set()
-    yield names
-
-    def remove(name: str) -> None:
-        confirmed = {"autoscale_service": name, "autoscale_confirm_remove": name}
-        run_playbook("remove", lab=hosts, extra_vars={**QUICK, **confirmed}).succeeded()
-
-    with ThreadPoolExecutor(3) as several:
-        list(several.map(remove, names))
+    yield lab
+    lab.down()
 
 
 @pytest.fixture
@@ -52,11 +38,10 @@ def play(hosts: HostsLab, run_playbook: Callable[..., Any]) -> Callable[..., Any
 
 
 @pytest.fixture
-def deploy(deployed: set[str], play: Callable[..., Any]) -> Callable[..., Any]:
-    """deploy(name=description, …): deploy services, which are removed when all tests have run."""
+def deploy(play: Callable[..., Any]) -> Callable[..., Any]:
+    """deploy(name=description, …): deploy services, which stay until the lab goes."""
 
     def call(*arguments: str, **services: dict[str, Any]) -> Any:
-        deployed.update(services)
         return play("deploy", *arguments, autoscale_services=services)
 
     return call
