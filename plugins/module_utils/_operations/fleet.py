@@ -14,6 +14,7 @@ from typing import Any, Iterable, Iterator, Mapping
 from .._clients.consul import Consul
 from .._domain import observation as seen
 from .._domain.balancing import kinds_of, require_balanceable
+from .._domain.bookkeeping import decided, scaled
 from .._domain.decision import Decision, decide, keep
 from .._domain.description import require_known_groups
 from .._domain.documents import Record, Signing, Slot, history_content
@@ -181,12 +182,7 @@ def _commit_service(
     books = _history(situation, picture)
     if made.desired != record.scale and not record.removing and made.steps:
         contents["scale"] = {"replicas": made.desired}
-        keep, history = record.service.scale.longest_window_seconds, books.history
-        if record.scale is None:
-            # As the HPA seeds its log, so that a first low reading cannot shrink what was just deployed.
-            history = history.recommending(picture.now, made.desired, keep)
-        else:
-            history = history.scaled(picture.now, made.desired - record.scale, keep)
+        history = scaled(books.history, record.service.scale, record.scale, made.desired, picture.now)
         books = dataclasses.replace(books, history=history)
     if history_content(books) != history_content(record):
         contents["history"] = history_content(books)
@@ -236,16 +232,14 @@ def _outlook(decision: Decision) -> str:
 def _history(situation: Situation, picture: Picture) -> Record:
     """The record with everything that its history document keeps brought up to date."""
     record, decision = situation.record, situation.decision
-    history = record.history
-    if decision.recommendation is not None:
-        history = history.recommending(picture.now, decision.recommendation, record.service.scale.longest_window_seconds)
+    history = decided(record.history, record.service.scale, decision, picture.now)
     last = record.last_decision
     if _news(situation) and decision.kind != "steady":
         last = {
             "time": round(picture.now, 3),
             "kind": decision.kind,
-            "current": decision.current,
-            "desired": decision.desired,
+            "current_replicas": decision.current,
+            "desired_replicas": decision.desired,
             "reason": decision.reason,
         }
     return dataclasses.replace(

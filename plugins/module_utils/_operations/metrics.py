@@ -19,9 +19,11 @@ from .._domain.documents import Record
 from .._domain.errors import AutoscaleError
 from .._domain.names import section_name
 from .._domain.observation import Reading
-from .._domain.policy import Metric
+from .._domain.policy import Metric, Source
+from .formulas import evaluate
 
 _PARALLEL = 8
+_FREE = ("prometheus", "json")
 
 # The contract: every series carries the labels service, instance_id and host; see the role prometheus.
 # Demand is what arrives at HAProxy's frontend: a backend counts a request only when it leaves the queue. Nginx has no queue, and writes a
@@ -76,22 +78,34 @@ class Sources:
 
 def read_metrics(records: Mapping[str, Record], sources: Sources, now: float) -> dict[str, tuple[Reading, ...]]:
     """One reading per metric of each policy, in the policy's order; a failing source gives readings with an error."""
-    wanted = {(name, metric) for name, record in records.items() for metric in record.service.scale.metrics}
-    shared = {_shared(metric, sources) for _name, metric in wanted}
-    own = [metric for _name, metric in wanted if metric.type in ("prometheus", "json")]
+    wanted = {source for record in records.values() for metric in record.service.scale.metrics for source in _sources_of(metric)}
+    shared = {_shared(source, sources) for source in wanted if source.type in QUERIES}
+    own = [source for source in wanted if source.type in _FREE]
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
         by_kind = dict(zip(shared, pool.map(lambda key: _read_kind(key, records, sources, now), shared)))
-        by_metric = dict(zip(own, pool.map(lambda metric: _read_own(metric, sources, now), own)))
-    return {
-        name: tuple(
-            by_metric[metric] if metric in by_metric else by_kind[_shared(metric, sources)](name) for metric in record.service.scale.metrics
-        )
-        for name, record in records.items()
-    }
+        by_source = dict(zip(own, pool.map(lambda source: _read_own(source, sources, now), own)))
+
+    def read(service: str, source: Source) -> Reading:
+        return by_source[source] if source in by_source else by_kind[_shared(source, sources)](service)
+
+    def reading(service: str, metric: Metric) -> Reading:
+        if metric.type == "fixed":
+            return Reading()
+        if metric.type == "formula":
+            return evaluate(metric.formula or "", {name: read(service, source) for name, source in metric.readings.items()})
+        return read(service, metric.measured_by)
+
+    return {name: tuple(reading(name, metric) for metric in record.service.scale.metrics) for name, record in records.items()}
 
 
-def _shared(metric: Metric, sources: Sources) -> tuple[str, str, float]:
-    return metric.type, metric.source, metric.window_seconds or sources.window_seconds
+def _sources_of(metric: Metric) -> tuple[Source, ...]:
+    if metric.type == "formula":
+        return tuple(metric.readings.values())
+    return () if metric.type == "fixed" else (metric.measured_by,)
+
+
+def _shared(source: Source, sources: Sources) -> tuple[str, str, float]:
+    return source.type, source.source, source.window_seconds or sources.window_seconds
 
 
 class _Answers:
@@ -107,8 +121,6 @@ class _Answers:
 
 def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sources: Sources, now: float) -> _Answers:
     kind, source, window = key
-    if kind not in QUERIES:
-        return _Answers({}, "not a ready-made kind")
     try:
         if source == "haproxy":
             return _Answers(*_from_haproxy(kind, sorted(records), sources.haproxy))
@@ -155,18 +167,21 @@ def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats,
     return readings, "HAProxy's statistics have no proxy of service %(service)s"
 
 
-def _read_own(metric: Metric, sources: Sources, now: float) -> Reading:
+def _read_own(source: Source, sources: Sources, now: float) -> Reading:
     """A free query, or a JSON endpoint."""
     try:
-        if metric.type == "json":
-            return Reading(value=read_json(metric.url or "", metric.expression or ""), age_seconds=0.0)
-        samples = _prometheus(sources).query(metric.query or "")
+        if source.type == "json":
+            return Reading(value=read_json(source.url or "", source.expression or ""), age_seconds=0.0)
+        samples = _prometheus(sources).query(source.query or "")
     except AutoscaleError as error:
         return Reading(error=error.message)
     if not samples:
-        return Reading(error=f"Prometheus at {_prometheus(sources).url} answers the query {metric.query!r} with nothing")
+        return Reading(error=f"Prometheus at {_prometheus(sources).url} answers the query {source.query!r} with nothing")
+    age = max(_age(sample, now) for sample in samples)
+    if source.per_instance:
+        return Reading(values={sample.labels.get("instance_id", ""): sample.value for sample in samples}, age_seconds=age)
     # As the HPA does with an external metric: the value is the sum of all series.
-    return Reading(value=sum(sample.value for sample in samples), age_seconds=max(_age(sample, now) for sample in samples))
+    return Reading(value=sum(sample.value for sample in samples), age_seconds=age)
 
 
 def _prometheus(sources: Sources) -> Prometheus:

@@ -131,14 +131,15 @@ def observations(
         readings: reads the metrics of all policies; see metrics.read_metrics.
     """
     read = readings(records)
+    there = catalog.instances
     return {
         name: Observation(
             current_replicas=record.scale,
-            states={instance.id: instance.state for instance in catalog.instances.get(name, ())},
+            states={instance.id: instance.state for instance in there.get(name, ())},
             readings=read.get(name, ()),
             history=record.history,
             override=record.override,
-            request=record.service.run.resources.cpu,
+            requests=dict.fromkeys((instance.id for instance in there.get(name, ())), record.service.run.resources.cpu or 0.0),
         )
         for name, record in records.items()
     }

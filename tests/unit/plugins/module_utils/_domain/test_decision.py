@@ -10,7 +10,8 @@ import json
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.decision import decide, keep
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History, Observation, Override
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.history import History
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Observation, Override
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy import Policy
 from ansible_collections.microservices.autoscale.tests.unit.builders import (
     NOW,

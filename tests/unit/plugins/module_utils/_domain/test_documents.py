@@ -19,7 +19,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.do
     write_document,
 )
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History, Override
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.history import History
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Override
 from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, service
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -14,8 +14,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.po
     ScalingPolicy,
     ScalingRules,
     Target,
-    read_policy,
 )
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy_reader import read_policy
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.reader import Reader
 
 

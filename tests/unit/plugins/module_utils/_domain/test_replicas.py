@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Reading
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.replicas import propose
-from ansible_collections.microservices.autoscale.tests.unit.builders import failed, metric, observed, ready, value, values
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.proposal import propose
+from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, failed, metric, observed, policy, ready, value, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ TOLERANCES = (0.1, 0.1)
 
 
 def proposed(of, reading, current, states=None, request=None, tolerances=TOLERANCES):
-    return propose(of, reading, observed(current, states=states, request=request), current, tolerances)
+    return propose(of, reading, observed(current, states=states, request=request), policy(of), current, tolerances, NOW)
 
 
 @pytest.mark.parametrize(
