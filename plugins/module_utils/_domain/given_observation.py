@@ -7,14 +7,18 @@
 
 from __future__ import annotations
 
+import datetime
+from typing import Callable, Iterable
+
 from . import observation as seen
 from .history import Failure, History
-from .observation import ActiveSchedule, Observation, Override, Reading, Times
-from .policy import PAUSES, Policy
+from .observation import ActiveSchedule, Observation, Override, Reading, Scheduled, Times
+from .policy import PAUSES, Policy, Schedule
 from .reader import Reader
 
 # The time of an observation that is given: all its times are seconds before this one.
 NOW = 0.0
+_MOMENT = "a time with an offset, such as '2026-12-24T18:00:00+01:00'"
 # How its states are counted. An instance that is missing is ready, but has no sample.
 _MISSING = "missing"
 _STATES = {
@@ -27,12 +31,16 @@ _STATES = {
 }
 
 
-def read_observation(given: Reader, policy: Policy) -> Observation:
-    """Read what was seen of one service."""
+def read_observation(given: Reader, policy: Policy, evaluate: Callable[[Iterable[Schedule], float], Scheduled]) -> Observation:
+    """Read what was seen of one service.
+
+    Args:
+        evaluate: schedules at a time, in seconds since the epoch.
+    """
     if not given.given:
         given.refuse("must be given for each policy")
         return Observation(None)
-    fields = given.fields("current_replicas", "status_replicas", "instances", "readings", "history", "override", "schedules")
+    fields = given.fields("current_replicas", "status_replicas", "instances", "readings", "history", "override", "schedules", "time")
     states: dict[str, str] = {}
     requests: dict[str, float] = {}
     times: dict[str, Times] = {}
@@ -59,6 +67,7 @@ def read_observation(given: Reader, policy: Policy) -> Observation:
     readings = tuple(_read_reading(item, missing) for item in fields["readings"].items())
     if len(readings) != len(policy.metrics):
         fields["readings"].refuse(f"must have one reading per metric of the policy, which has {len(policy.metrics)}")
+    scheduled = _read_scheduled(fields["time"], fields["schedules"], policy, evaluate)
     return Observation(
         current_replicas=fields["current_replicas"].integer(at_least=0),
         states=states,
@@ -67,7 +76,9 @@ def read_observation(given: Reader, policy: Policy) -> Observation:
         override=_read_override(fields["override"]),
         requests=requests,
         times=times,
-        schedules=tuple(_read_schedule(item) for item in fields["schedules"].items()),
+        schedules=scheduled.active,
+        schedule_errors=scheduled.errors,
+        next_change=scheduled.next_change,
         there=fields["status_replicas"].integer(at_least=0) if fields["status_replicas"].given else None,
     )
 
@@ -136,6 +147,39 @@ def _read_override(given: Reader) -> Override | None:
     fields = given.fields("min_replicas", "max_replicas", "pause", "expires_in_seconds")
     low, high = (fields[name].integer(at_least=0) if fields[name].given else None for name in ("min_replicas", "max_replicas"))
     return Override(low, high, NOW + fields["expires_in_seconds"].duration(), fields["pause"].choice(PAUSES, "none"))
+
+
+def _read_scheduled(
+    time: Reader, schedules: Reader, policy: Policy, evaluate: Callable[[Iterable[Schedule], float], Scheduled]
+) -> Scheduled:
+    """Those that are given as active, or the policy's at the time that is given."""
+    if schedules.given:
+        if time.given:
+            schedules.refuse("must not be given together with time, at which those of the policy are evaluated")
+        return Scheduled(tuple(_read_schedule(item) for item in schedules.items()))
+    if not time.given:
+        if policy.schedules:
+            time.refuse(f"must be given as {_MOMENT} where the policy has schedules; or else schedules, those that are active")
+        return Scheduled()
+    moment = _read_moment(time)
+    if moment is None:
+        return Scheduled()
+    scheduled = evaluate(policy.schedules, moment)
+    return scheduled._replace(next_change=None if scheduled.next_change is None else NOW + scheduled.next_change - moment)
+
+
+def _read_moment(given: Reader) -> float | None:
+    """Seconds since the epoch."""
+    text = given.value
+    try:
+        # Z is read by later Pythons only.
+        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        if moment.tzinfo is not None and 1970 <= moment.year < 9999:
+            return moment.timestamp()
+    except (AttributeError, TypeError, ValueError):
+        pass
+    given.refuse(f"must be {_MOMENT}")
+    return None
 
 
 def _read_schedule(item: Reader) -> ActiveSchedule:

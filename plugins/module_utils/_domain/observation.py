@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping
+from typing import Mapping, NamedTuple
 
 from .history import History
 
@@ -99,6 +99,20 @@ class ActiveSchedule:
     max_replicas: int | None = None
     replicas: int | None = None
     pause: str = "none"
+
+
+class Scheduled(NamedTuple):
+    """A policy's schedules, evaluated at a time.
+
+    Args:
+        active: those that are active, in the order of the policy.
+        errors: why one could not be evaluated.
+        next_change: when one begins or ends next, in seconds since the epoch.
+    """
+
+    active: tuple[ActiveSchedule, ...] = ()
+    errors: tuple[str, ...] = ()
+    next_change: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,12 @@ from .._domain.documents import Signing
 from .._domain.given_observation import NOW, read_observation
 from .._domain.policy_reader import read_policy
 from .._domain.reader import Reader
+from .descriptions import policy_errors
 from .metrics import Sources, read_metrics
 from .observe import observations, read_catalog
 from .outcome import Outcome
 from .records import read_records, select
+from .schedules import Calendar
 
 
 def online(consul: Consul, sources: Sources, signing: Signing, services: Iterable[str]) -> Outcome:
@@ -27,7 +29,7 @@ def online(consul: Consul, sources: Sources, signing: Signing, services: Iterabl
     now = time.time()
     records = select(read_records(consul, signing), services)
     catalog = read_catalog(consul, records.by_service, {}, now)
-    observed = observations(records.by_service, catalog, lambda wanted: read_metrics(wanted, sources, now))
+    observed = observations(records.by_service, catalog, lambda wanted: read_metrics(wanted, sources, now), now)
     decisions = [decide(name, record.service.scale, observed[name], now) for name, record in records.by_service.items()]
     return _outcome(decisions, records.problems)
 
@@ -47,7 +49,9 @@ def offline(policies: Mapping[str, Any], observed: Mapping[str, Any]) -> Outcome
     for name, policy_reader in Reader(policies, "policies", errors).entries().items():
         # Whether each instance has a request is seen in the observation.
         policy = read_policy(policy_reader, has_cpu_request=True)
-        read[name] = (policy, read_observation(Reader(observed.get(name), f"observations.{name}", errors), policy))
+        errors += policy_errors(policy_reader)
+        seen = Reader(observed.get(name), f"observations.{name}", errors)
+        read[name] = (policy, read_observation(seen, policy, lambda schedules, time: Calendar(time).evaluate(schedules)))
     for name in observed.keys() - read.keys():
         Reader(observed[name], f"observations.{name}", errors).refuse("is about no service in policies")
     Reader(None, "", errors).finish()

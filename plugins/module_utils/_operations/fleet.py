@@ -96,7 +96,7 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     }
     nodes = {str(host["node"]): str(host["name"]) for host in request.hosts}
     catalog = read_catalog(consul, by_service, nodes, now)
-    observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now))
+    observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now), now)
     situations = tuple(
         Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
         for name, record in by_service.items()

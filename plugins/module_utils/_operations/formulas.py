@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""Formulas over named readings: arithmetic in Jinja2's syntax, in its sandbox, with nothing but numbers in it (ADR 12)."""
+"""Formulas over named readings: arithmetic in Jinja2's syntax, in its sandbox, with nothing but numbers in it (ADR 5)."""
 
 from __future__ import annotations
 
 import functools
+import platform
+import sys
 from typing import Any, Callable, Iterable, Mapping
 
 from .._domain.errors import AutoscaleError
@@ -49,7 +51,9 @@ def _compiled(formula: str, names: tuple[str, ...]) -> Callable[..., Any]:
         from jinja2 import TemplateError, nodes
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError:
-        raise AutoscaleError("formulas need Jinja2 where the decisions are made, which is on the controller") from None
+        raise AutoscaleError(
+            f"the Python library 'jinja2' is missing on {platform.node()} for {sys.executable}: install it there (Debian: python3-jinja2)"
+        ) from None
     if len(formula) > _LONGEST:
         raise AutoscaleError(f"the formula is {len(formula)} characters long, and at most {_LONGEST} are allowed")
     environment = ImmutableSandboxedEnvironment()

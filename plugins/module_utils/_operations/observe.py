@@ -17,6 +17,7 @@ from .._domain.documents import Record
 from .._domain.observation import Instance, Observation, Reading
 from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
+from .schedules import Calendar
 
 MARK = "autoscale-service"
 # Reads of nodes under way at once: one reads while Consul answers the others.
@@ -123,15 +124,21 @@ def _failing(instance_id: str, seconds: float, record: Record, node_alive: bool)
 
 
 def observations(
-    records: Mapping[str, Record], catalog: Catalog, readings: Callable[[Mapping[str, Record]], Mapping[str, tuple[Reading, ...]]]
+    records: Mapping[str, Record],
+    catalog: Catalog,
+    readings: Callable[[Mapping[str, Record]], Mapping[str, tuple[Reading, ...]]],
+    now: float,
 ) -> dict[str, Observation]:
     """One observation per service.
 
     Args:
         readings: reads the metrics of all policies; see metrics.read_metrics.
+        now: at which the schedules are evaluated, in seconds since the epoch.
     """
     read = readings(records)
     there = catalog.instances
+    calendar = Calendar(now)
+    scheduled = {name: calendar.evaluate(record.service.scale.schedules) for name, record in records.items()}
     return {
         name: Observation(
             current_replicas=record.scale,
@@ -140,6 +147,9 @@ def observations(
             history=record.history,
             override=record.override,
             requests=dict.fromkeys((instance.id for instance in there.get(name, ())), record.service.run.resources.cpu or 0.0),
+            schedules=scheduled[name].active,
+            schedule_errors=scheduled[name].errors,
+            next_change=scheduled[name].next_change,
         )
         for name, record in records.items()
     }
