@@ -30,6 +30,8 @@ options:
         missing, draining or failed; C(readings), one per metric of the policy in its order, of C({value}), C({values}) by instance id,
         or C({error}); and C(history) with C(recommendations), a list of C({age_seconds, replicas}), and C(events), a list of
         C({age_seconds, change}).
+      - Where the policy has C(schedules), C(time), such as V(2026-12-24T18:00:00+01:00), at which they are evaluated; or else C(schedules),
+        a list of those that are active as C({name, min_replicas, max_replicas, replicas, pause}).
     type: dict
 extends_documentation_fragment:
   - microservices.autoscale.consul

@@ -25,7 +25,12 @@ def check(formula: str, names: Iterable[str]) -> None:
     Raises:
         AutoscaleError: says what is wrong and what is allowed.
     """
-    _compiled(formula, tuple(sorted(names)))
+    names = tuple(sorted(names))
+    for name in names:
+        # Such as self, which Jinja2 keeps for itself. What is no identifier at all, the domain refuses.
+        if name.isidentifier() and evaluate(name, {name: Reading(value=1.0)}).value != 1.0:
+            raise AutoscaleError(f"the reading {name} needs another name, in a formula this one means something else")
+    _compiled(formula, names)
 
 
 def evaluate(formula: str, readings: Mapping[str, Reading]) -> Reading:
@@ -35,11 +40,12 @@ def evaluate(formula: str, readings: Mapping[str, Reading]) -> Reading:
         return Reading(error="; ".join(missing))
     values = {name: float(reading.value or 0.0) for name, reading in readings.items()}
     try:
-        result = _compiled(formula, tuple(sorted(readings)))(**values)
+        result = _compiled(formula, tuple(sorted(readings)))(values)
         value = float(result)
     except AutoscaleError as error:
         return Reading(error=error.message)
-    except (ArithmeticError, TypeError, ValueError) as error:
+    # Whatever it is: one formula never ends a run.
+    except Exception as error:
         shown = ", ".join(f"{name} = {number:g}" for name, number in sorted(values.items()))
         return Reading(error=f"the formula {formula!r} has no value with {shown}: {error}")
     return Reading(value=value, age_seconds=max((reading.age_seconds or 0.0 for reading in readings.values()), default=0.0))
@@ -48,7 +54,7 @@ def evaluate(formula: str, readings: Mapping[str, Reading]) -> Reading:
 @functools.lru_cache(maxsize=1024)
 def _compiled(formula: str, names: tuple[str, ...]) -> Callable[..., Any]:
     try:
-        from jinja2 import TemplateError, nodes
+        from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError:
         raise AutoscaleError(
@@ -59,11 +65,19 @@ def _compiled(formula: str, names: tuple[str, ...]) -> Callable[..., Any]:
     environment = ImmutableSandboxedEnvironment()
     try:
         tree = environment.parse("{{ " + formula + " }}")
-    except TemplateError as error:
+        _require_arithmetic(formula, names, tree)
+        return environment.compile_expression(formula, undefined_to_none=False)
+    # The last three: nested too deeply for Jinja2, or for Python.
+    except (TemplateError, SyntaxError, RecursionError, MemoryError) as error:
         raise AutoscaleError(f"the formula {formula!r} cannot be read: {error}") from None
+
+
+def _require_arithmetic(formula: str, names: tuple[str, ...], tree: Any) -> None:
+    from jinja2 import nodes
+
     allowed = (
         nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Compare, nodes.Operand,
-        nodes.And, nodes.Or, nodes.Not, nodes.CondExpr,
+        nodes.And, nodes.Or, nodes.Not,
     )  # fmt: skip
     if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output) or len(tree.body[0].nodes) != 1:
         raise AutoscaleError(f"the formula {formula!r} is not one expression")
@@ -81,6 +95,8 @@ def _compiled(formula: str, names: tuple[str, ...]) -> Callable[..., Any]:
         elif isinstance(node, nodes.Filter):
             if node.name not in _FILTERS:
                 raise AutoscaleError(f"the formula {formula!r} uses the filter {node.name}; allowed are {', '.join(_FILTERS)}")
+        elif isinstance(node, nodes.CondExpr):
+            if node.expr2 is None:
+                raise AutoscaleError(f"the formula {formula!r} has an if without an else")
         elif not isinstance(node, (*allowed, nodes.Keyword)):
             raise AutoscaleError(f"the formula {formula!r} is more than arithmetic: {type(node).__name__.lower()} is not allowed")
-    return environment.compile_expression(formula, undefined_to_none=False)
