@@ -179,7 +179,7 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
         waits.append(seconds_until_released(stable, recommendation, observed.history, policy.behavior, now))
     desired, limited, wait = _limited(stable, current, observed, policy, now, force, steps)
     waits += [wait] if wait is not None else []
-    until = _until(force, now)
+    changes = [_until(force, now), round(max(waits), 3) if waits else None]
     if desired != current and (rule := force.pauses.get(UP if desired > current else DOWN)):
         steps.append(Limit(rule, desired, current))
         desired = current
@@ -207,7 +207,7 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
         winner=verdict.winner.metric,
         tolerances=tolerances,
         bounds=force[:2],
-        earliest_change_seconds=round(max(waits), 3) if waits else until,
+        earliest_change_seconds=min([seconds for seconds in changes if seconds is not None], default=None),
     )
 
 
