@@ -44,7 +44,8 @@ options:
         C({age_seconds, count}), since when and in how many runs it could not be read; and C(scaled_to_zero), whether a decision made the
         count 0. All may be left out.
       - C(override), a mapping of C(min_replicas), C(max_replicas), C(pause) and C(expires_in_seconds), as by hand.
-      - C(schedules), a list of C({name, min_replicas, max_replicas, replicas, pause}), those of the policy that are active.
+      - C(schedules), a list of C({name, min_replicas, max_replicas, replicas, pause}), those of the policy that are active; or in its place C(time), such as
+        V(2026-12-24T18:00:00+01:00), at which those of the policy are evaluated.
     type: dict
 extends_documentation_fragment:
   - microservices.autoscale.consul
