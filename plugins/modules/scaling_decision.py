@@ -31,21 +31,22 @@ options:
     description:
       - What each service of O(policies) is like. Times are seconds before now, as numbers or text such as V(10s) and V(5m).
       - C(current_replicas), the scale, which is the HPA's C(spec.replicas). Required.
-      - C(status_replicas), how many are there, the HPA's C(status.replicas). By default the instances that are neither draining nor failed.
+      - C(status_replicas), how many are there, the HPA's C(status.replicas). By default the instances that are neither draining nor
+        failed.
       - C(instances), a list of C({id, state, request, started_seconds_ago, ready_changed_seconds_ago, sample_age_seconds,
         sample_window_seconds}). The C(state) is ready, missing (ready, but without a sample), starting, unready, draining or failed.
-        C(request) is in CPU cores. By the times it is told whether the CPU of an instance is still that of its start. All but C(id) and
-        C(state) may be left out.
-      - C(readings), a list with one entry per metric of the policy, in its order. Each has one of C(value), a number of the whole service;
-        C(values), numbers by instance id; C(samples), several numbers in a row, newest last, for steps that have to agree; or C(error), a text.
-        C(age_seconds) is how old it is. One with none of them is missing.
-      - C(history), a mapping of C(recommendations), a list of C({age_seconds, replicas}), each in force until the next; C(events), a list
-        of C({age_seconds, change}), a change being above 0 where the scale grew; C(known), by metric its last good proposal; C(failing), by metric
-        C({age_seconds, count}), since when and in how many runs it could not be read; and C(scaled_to_zero), whether a decision made the
-        count 0. All may be left out.
+        C(request) is in CPU cores. By the times it is told whether the CPU of an instance is still that of its start. All but C(id)
+        and C(state) may be left out.
+      - C(readings), a list with one entry per metric of the policy, in its order. Each has one of C(value), a number of the whole
+        service; C(values), numbers by instance id; C(samples), several numbers in a row, newest last, for steps that have to agree;
+        or C(error), a text. C(age_seconds) is how old it is. One with none of them is missing.
+      - C(history), a mapping of C(recommendations), a list of C({age_seconds, replicas}), each in force until the next; C(events), a
+        list of C({age_seconds, change}), a change being above 0 where the scale grew; C(known), by metric its last good proposal;
+        C(failing), by metric C({age_seconds, count}), since when and in how many runs it could not be read; and C(scaled_to_zero),
+        whether a decision made the count 0. All may be left out.
       - C(override), a mapping of C(min_replicas), C(max_replicas), C(pause) and C(expires_in_seconds), as by hand.
-      - C(schedules), a list of C({name, min_replicas, max_replicas, replicas, pause}), those of the policy that are active; or in its place C(time), such as
-        V(2026-12-24T18:00:00+01:00), at which those of the policy are evaluated.
+      - C(schedules), a list of C({name, min_replicas, max_replicas, replicas, pause}), those of the policy that are active; or in its
+        place C(time), such as V(2026-12-24T18:00:00+01:00), at which those of the policy are evaluated.
     type: dict
 extends_documentation_fragment:
   - microservices.autoscale.consul
@@ -141,8 +142,8 @@ decisions:
     kind:
       description:
         - One of initial, kept, scale_up, scale_down, steady, limited, disabled and held.
-        - Limited is a service of which the metrics ask for another count, which a limit does not allow; disabled one whose count was set to 0
-          by hand; held one about which too little is known.
+        - Limited is a service of which the metrics ask for another count, which a limit does not allow; disabled one whose count was
+          set to 0 by hand; held one about which too little is known.
       type: str
     reason:
       description: One line for people.
@@ -156,8 +157,8 @@ decisions:
     proposals:
       description:
         - What each metric would have, in the policy's order. C(metric), C(rule), C(replicas) and C(error) are always there.
-        - C(target), what was measured (C(utilization), C(average) or C(value)), C(age_seconds), C(fallback), C(failing_seconds), C(failures) and
-          C(why) are there where there is something to say.
+        - C(target), what was measured (C(utilization), C(average) or C(value)), C(age_seconds), C(fallback), C(failing_seconds),
+          C(failures) and C(why) are there where there is something to say.
       type: list
       elements: dict
     limits:

@@ -16,7 +16,9 @@ import jinja2
 import jsonschema
 import pytest
 import yaml
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.decision import keep
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import InvalidDescription
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Observation
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy_reader import read_policy
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.reader import Reader
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import formulas
@@ -261,6 +263,12 @@ def tasks(draw: st.DrawFn) -> dict[str, Any]:
 @given(tasks())
 def test_whatever_is_given_and_answered_fits_the_schemas(task: dict[str, Any]) -> None:
     decided(task)
+
+
+def test_what_a_deploy_decides_fits_the_schema() -> None:
+    policy = read_policy(Reader({"min_replicas": 2}, "scale"), has_cpu_request=False)
+    for made in (keep("shop", policy, Observation(None)), keep("shop", policy, Observation(3))):
+        ANSWER.validate({"decisions": {"shop": made.to_dict()}, "problems": {}})
 
 
 # docs/scaling.md
