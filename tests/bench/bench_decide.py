@@ -37,6 +37,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.re
 NOW = 1795413600.0
 INSTANCES = 20
 ENTRIES = 20
+# Loads from 60 % to 140 % of what a service is made for, an odd number.
+KINDS = 9
 BAR_PER_SECOND = 5_000
 SERVICES = 10_000
 BAR_SECONDS = 2.0
@@ -66,7 +68,9 @@ def read() -> Policy:
 def observed(instances: int = INSTANCES, entries: int = ENTRIES, number: int = 0) -> Observation:
     """What is seen of one service; the number varies it, so that decisions go up, down and nowhere."""
     states = {f"svc{number}-app{index}-{20000 + index}": seen.READY for index in range(instances)}
-    load = 0.6 + number % 7 / 10
+    load = 0.6 + number % KINDS / 10
+    # Half of them were asked for the same before, so that windows agree and policies bite.
+    asked = int(instances * load) if number % 2 else instances
     return Observation(
         current_replicas=instances,
         states=states,
@@ -76,7 +80,7 @@ def observed(instances: int = INSTANCES, entries: int = ENTRIES, number: int = 0
             Reading(value=0.2 * load, age_seconds=3.0),
         ),
         history=History(
-            recommendations=tuple((NOW - 15.0 * (entries - index), instances + index % 3) for index in range(entries)),
+            recommendations=tuple((NOW - 15.0 * (entries - index), asked + index % 3) for index in range(entries)),
             events=tuple((NOW - 15.0 * (entries - index), 1 - index % 3) for index in range(entries)),
         ),
         requests=dict.fromkeys(states, 0.5),
@@ -138,7 +142,7 @@ def main() -> None:
     # First, while this process is small: a child's peak begins with its parent's.
     whole = json.loads(subprocess.run([sys.executable, __file__, "fleet"], check=True, capture_output=True, text=True).stdout)
     print(f"decisions of {len(SCALE['metrics'])} metrics, {INSTANCES} instances, {ENTRIES} recommendations, {ENTRIES} events; one core")
-    varied = [observed(number=number) for number in range(7)]
+    varied = [observed(number=number) for number in range(2 * KINDS)]
     rate = 1 / per_decision(varied, 2_000)
     print(f"  {rate:.0f} decisions a second; a loop of a million multiplications takes {calibration():.3f} s")
     print(f"bar: at least {BAR_PER_SECOND} a second: {verdict(rate >= BAR_PER_SECOND)}")
