@@ -101,8 +101,10 @@ faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, abou
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative
-	@set -e; for each in tests/bench/bench_$(if $(ON_HOSTS),*,reconcile).py; do $(TEST) $$each; done
+bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative; AUTOSCALE_TRACES is a folder of loads to replay
+	@set -e; for each in $(if $(ON_HOSTS),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py)),decide reconcile replay); do \
+	  $(TEST) tests/bench/bench_$$each.py; \
+	done
 
 .PHONY: changelog artifact
 changelog: setup ## Write CHANGELOG.md for the version in galaxy.yml from the fragments
