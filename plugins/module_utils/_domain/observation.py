@@ -53,6 +53,7 @@ class Reading:
         age_seconds: how old the reading is.
         error: why there is none; what was tried, where, and what came back.
         samples: values read before this one, newest last, where they are known.
+        running_seconds: how long ago each instance was started, where the source knows it; window_seconds: over which a rate was taken.
     """
 
     value: float | None = None
@@ -60,6 +61,8 @@ class Reading:
     age_seconds: float | None = None
     error: str | None = None
     samples: tuple[float, ...] = ()
+    running_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    window_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,6 +54,11 @@ QUERIES = {
     ),
 }
 _BALANCERS = "is HAProxy's built-in exporter scraped, or mtail beside Nginx, which knows a service from its next request or reload on?"
+# When the process of an instance was started: its first CPU is that of its start.
+_STARTED = (
+    'max by (service, instance_id) (process_start_time_seconds{instance_id!=""})'
+    ' or max by (service, instance_id) (namedprocess_namegroup_oldest_start_time_seconds{instance_id!=""})'
+)
 _HINTS = {
     "requests": _BALANCERS,
     "response_time": _BALANCERS,
@@ -125,23 +130,32 @@ def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sourc
         if source == "haproxy":
             return _Answers(*_from_haproxy(kind, sorted(records), sources.haproxy))
         samples = _prometheus(sources).query(QUERIES[kind] % {"window": max(1, math.ceil(window))})
+        started = _prometheus(sources).query(_STARTED) if kind == "cpu" else []
     except AutoscaleError as error:
         return _Answers({}, error.message.replace("%", "%%"))
     what = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s"
-    return _Answers(_by_service(kind, samples, now), f"{what}: {_HINTS[kind]}")
+    readings = _by_instance(samples, started, window, now) if kind == "cpu" else _by_service(samples, now)
+    return _Answers(readings, f"{what}: {_HINTS[kind]}")
 
 
-def _by_service(kind: str, samples: Iterable[Sample], now: float) -> dict[str, Reading]:
-    by_instance: dict[str, dict[str, float]] = {}
-    readings = {}
+def _by_service(samples: Iterable[Sample], now: float) -> dict[str, Reading]:
+    return {sample.labels.get("service", ""): Reading(value=sample.value, age_seconds=_age(sample, now)) for sample in samples}
+
+
+def _by_instance(samples: Iterable[Sample], started: Iterable[Sample], window: float, now: float) -> dict[str, Reading]:
+    values: dict[str, dict[str, float]] = {}
+    ages: dict[str, float] = {}
+    running: dict[str, dict[str, float]] = {}
     for sample in samples:
         service = sample.labels.get("service", "")
-        if kind == "cpu":
-            by_instance.setdefault(service, {})[sample.labels.get("instance_id", "")] = sample.value
-            readings[service] = Reading(values=by_instance[service], age_seconds=_age(sample, now))
-        else:
-            readings[service] = Reading(value=sample.value, age_seconds=_age(sample, now))
-    return readings
+        values.setdefault(service, {})[sample.labels.get("instance_id", "")] = sample.value
+        ages[service] = _age(sample, now)
+    for sample in started:
+        running.setdefault(sample.labels.get("service", ""), {})[sample.labels.get("instance_id", "")] = max(0.0, now - sample.value)
+    return {
+        service: Reading(values=found, age_seconds=ages[service], running_seconds=running.get(service, {}), window_seconds=window)
+        for service, found in values.items()
+    }
 
 
 def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats, ...]) -> tuple[dict[str, Reading], str]:

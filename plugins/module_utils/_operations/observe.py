@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, Mapping
 from .._clients.consul import Consul
 from .._domain import observation as seen
 from .._domain.documents import Record
-from .._domain.observation import Instance, Observation, Reading
+from .._domain.observation import Instance, Observation, Reading, Times
 from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
 from .schedules import Calendar
@@ -147,11 +147,21 @@ def observations(
             history=record.history,
             override=record.override,
             requests=dict.fromkeys((instance.id for instance in there.get(name, ())), record.service.run.resources.cpu or 0.0),
+            times=_times(read.get(name, ())),
             schedules=scheduled[name].active,
             schedule_errors=scheduled[name].errors,
             next_change=scheduled[name].next_change,
         )
         for name, record in records.items()
+    }
+
+
+def _times(readings: Iterable[Reading]) -> dict[str, Times]:
+    """Since when the instances are there, by the sources that know it; that an instance is ready is what Consul says."""
+    return {
+        instance: Times(started=seconds, sample_age=reading.age_seconds, sample_window=reading.window_seconds)
+        for reading in readings
+        for instance, seconds in reading.running_seconds.items()
     }
 
 
