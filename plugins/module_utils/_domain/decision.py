@@ -178,11 +178,17 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
         steps.append(Limit(f"{direction}.stabilization_window_seconds", recommendation, stable))
         waits.append(seconds_until_released(stable, recommendation, observed.history, policy.behavior, now))
     desired, limited, wait = _limited(stable, current, observed, policy, now, force, steps)
-    waits += [wait] if wait is not None else []
+    if wait is not None:
+        # What a window holds back beyond the rate limit does not come before what the limit does.
+        waits = [wait]
     until = _until(force, now)
     if desired != current and (rule := force.pauses.get(UP if desired > current else DOWN)):
         steps.append(Limit(rule, desired, current))
         desired = current
+    wanted = min(max(recommendation, force.low), force.high)
+    if wanted == desired or (UP if wanted > desired else DOWN) in force.pauses:
+        # The bounds, or a pause, would still hold it then.
+        waits = []
     changed = desired - current
     disabled = len(force.pauses) == 2
     conditions = [
@@ -207,7 +213,7 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
         winner=verdict.winner.metric,
         tolerances=tolerances,
         bounds=force[:2],
-        earliest_change_seconds=round(max(waits), 3) if waits else until,
+        earliest_change_seconds=round(waits[0], 3) if waits else until,
     )
 
 

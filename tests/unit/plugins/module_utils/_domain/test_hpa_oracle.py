@@ -4,9 +4,9 @@
 
 """Our decisions beside those of an HPA that was written again from its description; hpa_oracle.py names each difference.
 
-Left out, as the HPA knows nothing of them: on_missing, groups, other rules than targets, schedules, overrides, pauses, the flap guard, times
-from the future, and the states suspect and parked. Left out, as it differs on purpose: an instance whose start is not known counts, while the
-HPA would never count its CPU. The HPA's way without `behavior` is not ours: its defaults hold where none is given.
+Left out, as the HPA knows nothing of them: on_missing, groups, other rules than targets, schedules, overrides, pauses, the flap guard,
+times from the future, and the states suspect and parked. Left out, as it differs on purpose: an instance whose start is not known
+counts, while the HPA would never count its CPU. The HPA's way without `behavior` is not ours: its defaults hold where none is given.
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ def in_our_words(world, states):
     metrics, readings = [], []
     for number, metric in enumerate(world.metrics):
         kind, target_type = KINDS[metric.source, metric.target_type]
-        metrics.append(
-            Metric(kind, f"metric-{number}", Target(target_type, float(metric.target)), per_instance=metric.source == "Pods")
-        )
+        metrics.append(Metric(kind, f"metric-{number}", Target(target_type, float(metric.target)), per_instance=metric.source == "Pods"))
         if metric.source == "External":
             readings.append(Reading(error="dead") if metric.value is None else Reading(value=float(metric.value), age_seconds=1.0))
         elif metric.pods is None:
@@ -142,7 +140,7 @@ def in_our_words(world, states):
     return Policy(world.low, world.high, tuple(metrics), Behavior(rules(world.up), rules(world.down))), observed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds())
 def test_a_decision_is_the_one_of_the_hpa(case):
     world, states = case
@@ -162,8 +160,6 @@ def test_a_decision_is_the_one_of_the_hpa(case):
     [(25, 11, 11, 25), (27, 13, 13, 27), (29, 14, 14, 29)],
 )
 def test_the_oracle_is_exact(value, target, count, expected):
-    world = hpa.World(
-        count, 1, 99, [], hpa.Rules(0, [], "max", Fraction(0)), hpa.Rules(0, [], "max", Fraction(0)), {}, [], [], False
-    )
+    world = hpa.World(count, 1, 99, [], hpa.Rules(0, [], "max", Fraction(0)), hpa.Rules(0, [], "max", Fraction(0)), {}, [], [], False)
     world.pods = {str(number): hpa.Pod(sample=Fraction(value)) for number in range(count)}
     assert hpa.of_metric(world, hpa.Metric("Pods", "AverageValue", Fraction(target), pods=world.pods))[0] == expected

@@ -177,9 +177,7 @@ DURATION = "must be a duration such as 30, 10s or 5m, at least"
         (one_metric(window_seconds="2h"), [f"scale.metrics[0].window_seconds: {DURATION} 0 s and at most 3600 s, got '2h'"]),
         (
             one_metric(selector={}),
-            [
-                f"scale.metrics[0].selector: is not known or not implemented yet; allowed here: {METRIC_FIELDS}"
-            ],
+            [f"scale.metrics[0].selector: is not known or not implemented yet; allowed here: {METRIC_FIELDS}"],
         ),
         (
             {"metrics": [{"type": "json", "url": "ftp://x/", "target": {"type": "value", "value": 1}}]},
