@@ -292,6 +292,6 @@ def test_the_policies_of_the_page_are_policies(text: str) -> None:
 
 
 def test_the_decision_of_the_page_is_the_one_that_is_made() -> None:
-    ((_yaml, asked), (_json, told)) = [one for one in fenced() if "observations:" in one[1] or one[0] == "json"]
+    *_others, (_yaml, asked), (_json, told) = [one for one in fenced() if "observations:" in one[1] or one[0] == "json"]
     (task,) = yaml.safe_load(asked)
     assert json.loads(told) == decided(task[MODULE])["decisions"]["shop"]

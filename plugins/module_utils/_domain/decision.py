@@ -178,8 +178,14 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
         steps.append(Limit(f"{direction}.stabilization_window_seconds", recommendation, stable))
         waits.append(seconds_until_released(stable, recommendation, observed.history, policy.behavior, now))
     desired, limited, wait = _limited(stable, current, observed, policy, now, force, steps)
-    waits += [wait] if wait is not None else []
-    changes = [_until(force, now), round(max(waits), 3) if waits else None]
+    if wait is not None:
+        # What a window holds back beyond the rate limit does not come before what the limit does.
+        waits = [wait]
+    wanted = min(max(recommendation, force.low), force.high)
+    if wanted == desired or (UP if wanted > desired else DOWN) in force.pauses:
+        # The bounds, or a pause, would still hold it then.
+        waits = []
+    changes = [_until(force, now), round(waits[0], 3) if waits else None]
     if desired != current and (rule := force.pauses.get(UP if desired > current else DOWN)):
         steps.append(Limit(rule, desired, current))
         desired = current

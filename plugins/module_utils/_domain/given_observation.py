@@ -137,7 +137,7 @@ def _time(age: Reader) -> float:
     value = age.value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
         # From the future, as clocks may have it.
-        return NOW - max(float(value), -1e9)
+        return NOW - float(max(value, -1e9))
     return NOW - age.duration()
 
 

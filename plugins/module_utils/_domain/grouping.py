@@ -17,6 +17,8 @@ from .observation import Observation, Times
 from .policy import Metric, Policy
 
 MICRO = 1_000_000
+# As the HPA saturates: larger numbers are all the same, and none overflows.
+_LARGEST = 1e15
 _CPU = "cpu"
 
 
@@ -32,6 +34,11 @@ class Groups(NamedTuple):
     ready: dict[str, int]
     unready: list[str]
     missing: list[str]
+
+
+def micro(number: float) -> int:
+    """A number of at least 0 in millionths."""
+    return round(min(number, _LARGEST) * MICRO)
 
 
 def group(metric: Metric, samples: Mapping[str, float], observed: Observation, policy: Policy) -> Groups:
@@ -50,7 +57,7 @@ def group(metric: Metric, samples: Mapping[str, float], observed: Observation, p
         elif cpu and _says_nothing_yet(state, observed.times.get(instance), policy):
             unready.append(instance)
         else:
-            ready[instance] = round(samples[instance] * MICRO)
+            ready[instance] = micro(samples[instance])
     return Groups(ready, unready, missing)
 
 

@@ -51,7 +51,7 @@ def read_policy(scale: Reader, *, has_cpu_request: bool) -> Policy:
         names.add(metric.name)
         if metric.group is not None and metric.group not in groups:
             item.refuse(f"is of group {metric.group!r}, which is not in scale.groups")
-    if min_replicas == 0 and not any(metric.type in PER_SERVICE for metric in metrics):
+    if min_replicas == 0 and not any(metric.type in PER_SERVICE and not metric.per_instance for metric in metrics):
         fields["min_replicas"].refuse("must be at least 1 without a metric of the whole service, which is there also when no instance is")
     directions = fields["behavior"].fields("scale_up", "scale_down")
     return Policy(

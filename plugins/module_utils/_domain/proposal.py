@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from .grouping import MICRO, micro
 from .history import History
 from .observation import Observation, Reading
 from .policy import Fallback, Metric, Policy
-from .replicas import Answer, Band, ceil, of_instances, of_service
+from .replicas import Answer, Band, capped, ceil, of_instances, of_service
 
 _MEASURED = {"utilization": "utilization", "average_value": "average", "value": "value"}
 
@@ -119,8 +120,9 @@ def _fault(reading: Reading, max_age: float) -> str | None:
     numbers = [*(reading.values or {}).values(), *(() if reading.value is None else (reading.value,)), *reading.samples]
     if not numbers:
         return "there is no reading"
-    if not all(map(math.isfinite, numbers)) or min(numbers) < 0:
-        return f"the reading {', '.join(f'{number:g}' for number in numbers)} is not a finite number of at least 0"
+    bad = next((number for number in numbers if not math.isfinite(number) or number < 0), None)
+    if bad is not None:
+        return f"the reading {bad:g} is not a finite number of at least 0"
     if reading.age_seconds is not None and reading.age_seconds > max_age:
         return f"the reading is {reading.age_seconds:g} s old, and max_age is {max_age:g} s"
     return None
@@ -138,7 +140,7 @@ def _ask(
     if rule == "utilization":
         return Answer(error="there is one value of the whole service where those by instance are needed"), None
     if rule == "pass_through":
-        return Answer(reading.value, math.ceil(reading.value)), None
+        return Answer(reading.value, capped(ceil(micro(reading.value), MICRO))), None
     if rule == "steps":
         return _by_steps(metric, reading.value, (*observed.history.samples.get(metric.name, ()), *reading.samples), current)
     return of_service(metric, reading.value, observed, current, Band(tolerances)), None
@@ -159,8 +161,8 @@ def _by_steps(metric: Metric, value: float, before: tuple[float, ...], current: 
     if step.replicas is not None:
         return Answer(value, step.replicas), None
     if step.change is not None:
-        return Answer(value, max(0, current + step.change)), None
-    return Answer(value, max(0, ceil(current * (100 + (step.percent or 0)), 100))), None
+        return Answer(value, capped(max(0, current + step.change))), None
+    return Answer(value, capped(max(0, ceil(current * (100 + (step.percent or 0)), 100)))), None
 
 
 def _instead(metric: Metric, history: History, current: int, seconds: float) -> tuple[int | None, str | None]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Mapping, NamedTuple
 
 from . import observation as seen
-from .grouping import MICRO, group
+from .grouping import MICRO, group, micro
 from .observation import Observation
 from .policy import Metric, Policy
 
@@ -34,7 +34,7 @@ class Band:
     """The tolerance test: 1 - down <= usage/target <= 1 + up, inclusive."""
 
     def __init__(self, tolerances: tuple[float, float]) -> None:
-        self._up, self._down = (round(tolerance * MICRO) for tolerance in tolerances)
+        self._up, self._down = (micro(tolerance) for tolerance in tolerances)
 
     def holds(self, usage: int, target: int) -> bool:
         return target * (MICRO - self._down) <= usage * MICRO <= target * (MICRO + self._up)
@@ -42,26 +42,26 @@ class Band:
 
 def of_service(metric: Metric, value: float, observed: Observation, current: int, band: Band) -> Answer:
     """A value of the whole service, against a target of type value or average_value."""
-    usage, target = round(value * MICRO), _target(metric)
+    usage, target = micro(value), _target(metric)
     if metric.target is not None and metric.target.type == "value":
         return _value(usage, target, observed, current, band)
     there = observed.status_replicas
     # As the HPA compares it: by what is there, and not by what is wanted.
     measured = ceil(usage, there) / MICRO if there else 0.0
-    return Answer(measured, there if there and band.holds(usage, target * there) else _capped(ceil(usage, target)))
+    return Answer(measured, there if there and band.holds(usage, target * there) else capped(ceil(usage, target)))
 
 
 def _value(usage: int, target: int, observed: Observation, current: int, band: Band) -> Answer:
     measured = usage / MICRO
     if current == 0:
-        return Answer(measured, _capped(ceil(usage, target)))
+        return Answer(measured, capped(ceil(usage, target)))
     if band.holds(usage, target):
         return Answer(measured, current)
     ready = observed.count(seen.READY)
     if ready == 0:
         # The HPA proposes 0 here (kubernetes/kubernetes#130130); not knowing must not remove anything.
         return Answer(measured, error="no instance is ready, so that the value says nothing about their number")
-    return Answer(measured, _capped(ceil(usage * ready, target)))
+    return Answer(measured, capped(ceil(usage * ready, target)))
 
 
 def of_instances(metric: Metric, samples: Mapping[str, float], observed: Observation, policy: Policy, current: int, band: Band) -> Answer:
@@ -73,7 +73,7 @@ def of_instances(metric: Metric, samples: Mapping[str, float], observed: Observa
     target = _target(metric)
     requests: dict[str, int] = {}
     if utilization:
-        requests = {name: round(observed.requests.get(name, 0) * MICRO) for name in (*usages, *unready, *missing)}
+        requests = {name: micro(observed.requests.get(name, 0)) for name in (*usages, *unready, *missing)}
         lacking = [name for name, request in requests.items() if request <= 0]
         if lacking:
             return Answer(error=f"{', '.join(lacking)}: no CPU request, which the utilization is a per cent of; see run.resources.cpu")
@@ -86,7 +86,7 @@ def of_instances(metric: Metric, samples: Mapping[str, float], observed: Observa
     first = measure(usages)
     measured = first / MICRO
     if not missing and not (unready and first > target):
-        return Answer(measured, current if band.holds(first, target) else _capped(ceil(first * len(usages), target)))
+        return Answer(measured, current if band.holds(first, target) else capped(ceil(first * len(usages), target)))
     refilled = dict(usages)
     if first < target:
         # What is missing is taken as fully used when there is less to do, and as idle when there is more.
@@ -98,17 +98,18 @@ def of_instances(metric: Metric, samples: Mapping[str, float], observed: Observa
     flipped = first < target < again or again < target < first
     if band.holds(again, target) or flipped:
         return Answer(measured, current)
-    replicas = _capped(ceil(again * len(refilled), target))
+    replicas = capped(ceil(again * len(refilled), target))
     # While a rollout surges there are more instances than the scale says.
     contradicts = (again < target and replicas > current) or (again > target and replicas < current)
     return Answer(measured, current if contradicts else replicas)
 
 
 def _target(metric: Metric) -> int:
-    return max(1, round(metric.target.value * MICRO)) if metric.target is not None else 1
+    return max(1, micro(metric.target.value)) if metric.target is not None else 1
 
 
-def _capped(replicas: int) -> int:
+def capped(replicas: int) -> int:
+    """At most the largest count that the HPA's API holds."""
     return min(replicas, _MOST)
 
 

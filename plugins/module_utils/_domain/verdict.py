@@ -37,10 +37,10 @@ def judge(policy: Policy, proposals: Sequence[Proposal], current: int) -> Verdic
     if winner is None or winner.replicas is None:
         return Verdict(None, None, errors)
     if winner.replicas < current:
-        blind = all(proposal.error is not None and proposal.fallback != "last_known" for proposal in proposals)
+        read = [proposal for proposal in proposals if proposal.rule != "fixed"]
+        blind = bool(read) and all(proposal.error is not None for proposal in read)
         if errors or blind:
-            said = errors or tuple(f"{proposal.metric}: {proposal.error}" for proposal in proposals)
-            return Verdict(None, None, said)
+            return Verdict(None, None, errors or tuple(f"{proposal.metric}: {proposal.error}" for proposal in read))
     return Verdict(winner.replicas, winner, errors)
 
 
@@ -55,10 +55,19 @@ def _voices(policy: Policy, proposals: Sequence[Proposal], current: int) -> list
         if kind == "any":
             voices.append(max(able, key=_replicas))
             continue
-        lowest = min(able, key=_replicas)
-        # Who has no say has not agreed to more.
-        voices.append(lowest if len(able) == len(members) else lowest._replace(replicas=min(_replicas(lowest), current)))
+        voices.append(_lowest(able, current, all_able=len(able) == len(members)))
     return voices
+
+
+def _lowest(able: Sequence[Proposal], current: int, all_able: bool) -> Proposal:
+    """What a group of type all asks for: who has no say has not agreed to more, and what stands in for a reading has not agreed to less."""
+    seen = [proposal for proposal in able if proposal.error is None]
+    lowest = min(seen or able, key=_replicas)
+    replicas = _replicas(lowest)
+    for proposal in able:
+        if proposal.error is not None:
+            replicas = max(min(replicas, max(_replicas(proposal), current)), min(_replicas(proposal), current))
+    return lowest._replace(replicas=replicas if all_able else min(replicas, current))
 
 
 def _replicas(proposal: Proposal) -> int:
