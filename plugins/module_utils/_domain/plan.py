@@ -70,7 +70,7 @@ def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False
     """
     situations = list(situations)
     occupancy = _occupancy(situations, fleet)
-    plans = [_begun(situation) for situation in situations]
+    plans = [_service_plan(situation) for situation in situations]
     going = [(made, one) for made, one in zip(plans, situations) if _may_go_on(made, one, fleet, explicit)]
     # What waits outside the run takes nothing from the others.
     reachable = [(made, one) for made, one in going if not one.cordoned_balancers(fleet)]
@@ -79,6 +79,7 @@ def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False
         _choose_starts(made, one, fleet, occupancy, rollout)
     _cut(reachable, allowance.additions({made.service: len(made.starts) for made, _one in reachable}), "starts")
     for made, one in going:
+        _note_starts(made, one, fleet)
         _choose_stops(made, one, fleet, rollout)
     begun = sum(len(made.begun) for made, _one in reachable)
     _cut(reachable, allowance.removals({made.service: len(made.stops) for made, _one in reachable}, begun), "stops")
@@ -107,7 +108,7 @@ def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
     return Occupancy(ports, there)
 
 
-def _begun(situation: Situation) -> ServicePlan:
+def _service_plan(situation: Situation) -> ServicePlan:
     record, decision = situation.record, situation.decision
     if record.removing:
         made = ServicePlan(record.service.name, decision.current, 0, "it is being removed")
@@ -165,19 +166,22 @@ def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupa
     made.starts, problem = place(service, count, situation.hosts(fleet) if count else (), reserved, occupancy)
     if problem:
         made.problems.append(problem)
-    outside = [host.name for host in situation.hosts(fleet) if host.cordoned] if made.starts else []
-    if outside:
-        made.notes.append(f"nothing starts on {listed(outside)}: outside this run (--limit)")
     # There may run an instance that is not needed any more and that Consul does not know.
     for slot in reserved:
         host = fleet.hosts.get(slot.host)
         if slot not in made.starts and host is not None and host.alive and not host.cordoned:
             made.add(STOP, slot.host, instance_item(service, slot.id, slot.host, host.address, slot.port))
+    if rollout and made.desired > 0:
+        made.rounds = len(outdated)
+
+
+def _note_starts(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
+    outside = [host.name for host in situation.hosts(fleet) if host.cordoned] if made.starts else []
+    if outside:
+        made.notes.append(f"nothing starts on {listed(outside)}: outside this run (--limit)")
     lost = [instance.id for instance in situation.instances if instance.state == seen.LOST]
     if made.starts and lost:
         made.notes.append(f"replaces {listed(lost)}: the host is silent")
-    if rollout and made.desired > 0:
-        made.rounds = len(outdated)
 
 
 def _choose_stops(made: ServicePlan, situation: Situation, fleet: Fleet, rollout: bool) -> None:
