@@ -67,13 +67,15 @@ def test_to_zero_without_requests_and_back_with_the_first_ones(lab: Lab, deploy:
     # A metric that Prometheus does not have yet fails a run, and holds.
     wait_until(lambda: reconcile(only=["sleepy"]).code == 0 and replicas(lab, "sleepy") == 0, "the service to go to zero", 90)
     assert (instances(lab, "sleepy"), rotation(lab, "sleepy")) == ({}, set())
-    assert asked(lab, 8414) == 503, "its listener stays"
 
     # Nothing in Consul is what there should be, for a deploy as well.
     quiet = reconcile(only=["sleepy"]).succeeded()
     assert (quiet.changed, "an empty answer" in quiet.output) == (0, False)
     assert deploy(sleepy=described).succeeded().changed == 0
     assert replicas(lab, "sleepy") == 0
+
+    # Not before: one request is enough to bring it back.
+    assert asked(lab, 8414) == 503, "its listener stays"
 
     def awake() -> bool:
         for _request in range(20):
