@@ -116,7 +116,7 @@ def test_reconcile_follows_the_requests_out_and_in_again(lab: Lab, deploy: Any, 
     assert len(rotation(lab, "busy")) == len(instances(lab, "busy")) == 2
     logged = [json.loads(line) for line in (lab.root / "decisions.jsonl").read_text().splitlines()]
     moves = [entry for entry in logged if entry["service"] == "busy" and entry["kind"].startswith("scale_")]
-    changes = [(entry["current"], entry["desired"]) for entry in moves]
+    changes = [(entry["current_replicas"], entry["desired_replicas"]) for entry in moves]
     assert (changes[0][0], max(desired for _current, desired in changes), changes[-1][1]) == (2, 4, 2)
 
 
