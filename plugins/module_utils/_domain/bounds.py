@@ -56,10 +56,12 @@ def bounds(policy: Policy, observed: Observation, now: float) -> Bounds:
             moved.append(Limit(f"{rule}.max_replicas", high, active.max_replicas))
             low, high = min(low, active.max_replicas), active.max_replicas
         pauses.update(_paused(active.pause, f"{rule}.pause"))
-    until = observed.next_change
+    changes = [] if observed.next_change is None else [observed.next_change]
     override = observed.override
+    if override is not None:
+        changes += [end for end in (override.expires, override.pause_ends) if end > now]
+        pauses.update(_paused(override.paused(now), "override.pause"))
     if override is not None and override.in_force(now):
-        until = override.expires if until is None else min(until, override.expires)
         if override.max_replicas is not None:
             pinned = min(max(override.max_replicas, low), high)
             moved.append(Limit("override.max_replicas", high, pinned))
@@ -68,8 +70,7 @@ def bounds(policy: Policy, observed: Observation, now: float) -> Bounds:
             pinned = min(max(override.min_replicas, low), high)
             moved.append(Limit("override.min_replicas", low, pinned))
             low = pinned
-        pauses.update(_paused(override.pause, "override.pause"))
-    return Bounds(low, high, tuple(moved), pauses, until)
+    return Bounds(low, high, tuple(moved), pauses, min(changes, default=None))
 
 
 def _paused(pause: str, rule: str) -> dict[str, str]:

@@ -201,7 +201,9 @@ def _read_override(override: Mapping[str, Any]) -> Override:
     pause = override.get("pause", "none")
     if pause not in PAUSES:
         raise ValueError(f"pause {pause!r} is none of {', '.join(PAUSES)}")
-    return Override(_count(override.get("min_replicas")), _count(override.get("max_replicas")), float(override["expires"]), pause)
+    ends = override.get("pause_expires")
+    bounds = (_count(override.get("min_replicas")), _count(override.get("max_replicas")), float(override["expires"]))
+    return Override(*bounds, pause, None if ends is None else float(ends))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -82,15 +82,36 @@ class Times:
 
 @dataclasses.dataclass(frozen=True)
 class Override:
-    """Bounds pinned, or scaling paused, by hand until a time."""
+    """Bounds pinned, or scaling paused, by hand; each until a time of its own.
+
+    Args:
+        expires: when the bounds cease to hold, and the pause as well unless it has pause_expires.
+    """
 
     min_replicas: int | None = None
     max_replicas: int | None = None
     expires: float = 0.0
     pause: str = "none"
+    pause_expires: float | None = None
 
     def in_force(self, now: float) -> bool:
+        """Whether the bounds are."""
         return now < self.expires
+
+    @property
+    def pause_ends(self) -> float:
+        return self.expires if self.pause_expires is None else self.pause_expires
+
+    def paused(self, now: float) -> str:
+        """What is paused now: none, scale_up, scale_down or both."""
+        return self.pause if now < self.pause_ends else "none"
+
+    def left(self, now: float) -> Override | None:
+        """What is still in force; None when nothing is."""
+        pause = self.paused(now)
+        bounded = self.in_force(now) and (self.min_replicas, self.max_replicas) != (None, None)
+        bounds = (self.min_replicas, self.max_replicas, self.expires) if bounded else (None, None, 0.0)
+        return Override(*bounds, pause, None if pause == "none" else self.pause_ends) if bounded or pause != "none" else None
 
 
 @dataclasses.dataclass(frozen=True)

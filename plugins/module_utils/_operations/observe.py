@@ -34,6 +34,7 @@ class Catalog:
         alive: the nodes whose agent answers.
         addresses: of the nodes.
         ports: taken ports by node, of any registered service.
+        size: how many instances there are, of all services of ours.
     """
 
     instances: Mapping[str, tuple[Instance, ...]]
@@ -41,6 +42,7 @@ class Catalog:
     alive: frozenset[str]
     addresses: Mapping[str, str]
     ports: Mapping[str, frozenset[int]]
+    size: int = 0
 
 
 def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[str, str], now: float) -> Catalog:
@@ -61,6 +63,7 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
     instances: dict[str, list[Instance]] = {}
     since: dict[str, dict[str, float]] = {}
     ports: dict[str, frozenset[int]] = {}
+    size = 0
     wanted = sorted(addresses.keys() & ({node for node, service in checks if service} | nodes.keys()))
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
         services = list(pool.map(consul.node_services, wanted))
@@ -68,12 +71,13 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
         ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
         for entry in registered:
             name = str((entry.get("Meta") or {}).get(MARK, ""))
+            size += bool(name) and name == entry["Service"]
             record = records.get(name) if name == entry["Service"] else None
             if record is None:
                 continue
             instance = _instance(entry, node, nodes.get(node), record, checks, node in alive, now, since.setdefault(name, {}))
             instances.setdefault(name, []).append(instance)
-    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports)
+    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports, size)
 
 
 def _instance(
