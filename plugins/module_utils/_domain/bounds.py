@@ -70,7 +70,7 @@ def bounds(policy: Policy, observed: Observation, now: float) -> Bounds:
             pinned = min(max(override.min_replicas, low), high)
             moved.append(Limit("override.min_replicas", low, pinned))
             low = pinned
-    return Bounds(low, high, tuple(moved), pauses, min(changes, default=None))
+    return Bounds(low, high, tuple(limit for limit in moved if limit.before != limit.after), pauses, min(changes, default=None))
 
 
 def _paused(pause: str, rule: str) -> dict[str, str]:

@@ -12,12 +12,14 @@ import time
 from typing import Any, Mapping
 
 from .._clients.consul import Consul
+from .._domain.bounds import bounds
 from .._domain.documents import Record, Signing
 from .._domain.errors import AutoscaleError
-from .._domain.observation import Override
+from .._domain.observation import Observation, Override
 from . import locks
 from .outcome import Change, Outcome
 from .records import read_records, select, write_documents
+from .schedules import Calendar
 
 
 def pinned(record: Record, change: int, seconds: float, now: float) -> Override:
@@ -26,16 +28,17 @@ def pinned(record: Record, change: int, seconds: float, now: float) -> Override:
     A pause that is in force stays.
 
     Raises:
-        AutoscaleError: the service has no count yet, or the change leaves the policy's bounds.
+        AutoscaleError: the service has no count yet, or the change leaves the bounds in force.
     """
     name, policy = record.service.name, record.service.scale
     if record.scale is None:
         raise AutoscaleError(f"{name}: cannot be scaled by hand before its first deploy")
     wanted = record.scale + change
-    if not policy.min_replicas <= wanted <= policy.max_replicas:
+    allowed = bounds(policy, Observation(record.scale, schedules=Calendar(now).evaluate(policy.schedules).active), now)
+    if not allowed.low <= wanted <= allowed.high:
         raise AutoscaleError(
             f"{name}: {record.scale} {change:+d} is {wanted} replicas, but its policy allows "
-            f"{policy.min_replicas} to {policy.max_replicas}; deploy it with other bounds first"
+            f"{allowed.low} to {allowed.high}; deploy it with other bounds first"
         )
     left = _left(record.override, now)
     low, high = (wanted, None) if change > 0 else (None, wanted)

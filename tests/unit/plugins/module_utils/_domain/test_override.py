@@ -91,6 +91,16 @@ def test_a_count_by_hand_that_is_not_allowed(record, change, says):
     assert refused.value.message.startswith(says)
 
 
+def test_a_count_by_hand_may_go_where_a_schedule_lets_it():
+    fair = {"name": "fair", "start": "2026-11-23T00:00", "end": "2026-11-24T00:00", "max_replicas": 12}
+    record = Record(service(scale={"min_replicas": 2, "max_replicas": 8, "schedules": [fair]}), scale=8)
+    assert pinned(record, 4, 600, NOW) == Override(min_replicas=12, expires=NOW + 600)
+    with pytest.raises(AutoscaleError, match=r"8 \+5 is 13 replicas, but its policy allows 2 to 12"):
+        pinned(record, 5, 600, NOW)
+    with pytest.raises(AutoscaleError, match="its policy allows 2 to 8"):
+        pinned(record, 1, 600, NOW + 86400)
+
+
 @pytest.mark.parametrize("override", [BOTH, Override(None, 3, NOW + 9), Override(pause="both", pause_expires=NOW + 9)])
 def test_an_override_survives_its_document(override):
     signing = Signing("key")
