@@ -21,7 +21,7 @@ QUEUE = dataclasses.replace(metric(), per_instance=True)
 def counted_as(of, state, times=None, sample=1.0):
     seen_now = observed(1, states={"a": state}, times={} if times is None else {"a": times})
     groups = group(of, {} if sample is None else {"a": sample}, seen_now, policy(of))
-    found = [name for name, members in zip(groups._fields, groups) if "a" in members]
+    found = [name for name, members in zip(groups._fields, groups, strict=True) if "a" in members]
     assert len(found) <= 1
     return found[0] if found else "ignored"
 
