@@ -173,7 +173,7 @@ METRIC = st.builds(
         optional={
             "group": st.just("front"),
             "max_age": st.floats(1, 999),
-            "on_missing": FALLBACK | st.fixed_dictionaries({}, optional={"scale_up": FALLBACK, "scale_down": FALLBACK}),
+            "on_missing": FALLBACK | st.fixed_dictionaries({"scale_up": FALLBACK}, optional={"scale_down": FALLBACK}),
         },
     ),
 ) | st.sampled_from([{"type": "fixed", "replicas": 2}, {"cpu": 80}, {"requests": 5}])
