@@ -10,6 +10,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Iterable, Mapping
 
+# Of recommendations and of events, each of at most about 40 characters: the document stays below Consul's 512 KiB.
+_MOST_ENTRIES = 2000
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
@@ -59,7 +62,13 @@ class History:
         before = [entry for entry in recommendations if entry[0] <= start]
         # The last one before the start is still in force at the start.
         kept = tuple(before[-1:]) + tuple(entry for entry in recommendations if entry[0] > start)
-        return dataclasses.replace(self, recommendations=kept, events=tuple(entry for entry in events if entry[0] > start))
+        events = tuple(entry for entry in events if entry[0] > start)
+        if len(kept) > _MOST_ENTRIES:
+            # Whoever decides every second must not fill the document: the two oldest become one, which holds as much as both.
+            kept = ((kept[0][0], max(kept[0][1], kept[1][1])), *kept[2:])
+        if len(events) > _MOST_ENTRIES:
+            events = ((events[1][0], events[0][1] + events[1][1]), *events[2:])
+        return dataclasses.replace(self, recommendations=kept, events=events)
 
     def reversals_since(self, start: float) -> int:
         """How often the scale changed its direction after start."""

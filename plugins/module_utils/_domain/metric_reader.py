@@ -61,7 +61,7 @@ def read_metric(item: Reader, has_cpu_request: bool) -> Metric:
     if target is not None and target.type == "utilization" and not has_cpu_request:
         fields["target"].fields("type", "value")["type"].refuse("needs run.resources.cpu, which the utilization is a per cent of")
     _require_owner(fields, kind, {"replicas": "fixed", "formula": "formula", "readings": "formula"})
-    if fields["per_instance"].flag(False) and (kind != "prometheus" or (target is not None and target.type == "value")):
+    if fields["per_instance"].flag(False) and (kind != "prometheus" or target is None or target.type == "value"):
         fields["per_instance"].refuse("belongs to metrics of type prometheus with an average_value")
     if fields["agree"].value not in (None, 1) and not steps:
         fields["agree"].refuse("belongs to metrics with steps")

@@ -296,7 +296,7 @@ def cases(draw):
     return of, Observation(current, states, readings, draw(HISTORIES), draw(OVERRIDES))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_never_outside_the_bounds_and_always_the_same_answer(case):
     of, seen_now = case
@@ -306,7 +306,7 @@ def test_never_outside_the_bounds_and_always_the_same_answer(case):
     assert force.low <= made.desired <= force.high or (made.kind, made.desired) == ("disabled", 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases(), st.data())
 def test_a_reading_that_is_missing_never_removes_an_instance(case, data):
     of, seen_now = case
@@ -317,7 +317,7 @@ def test_a_reading_that_is_missing_never_removes_an_instance(case, data):
     assert made.desired >= min(seen_now.current_replicas, of.max_replicas)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases(), NUMBERS, NUMBERS)
 def test_more_load_never_gives_fewer_replicas(case, one, other):
     of, seen_now = case
@@ -331,7 +331,7 @@ def test_more_load_never_gives_fewer_replicas(case, one, other):
     assert low <= high
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases(), st.sampled_from([REQUESTS, LATENCY]))
 def test_a_time_from_the_future_holds(case, of_metric):
     of, seen_now = case
@@ -358,7 +358,7 @@ def replayed(of, readings, start, every=60):
 LOADS = st.lists(st.integers(0, 40).map(lambda tens: value(tens * 10)), min_size=1, max_size=25)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(LOADS, st.integers(1, 30), st.sampled_from([120, 300, 900]), st.data())
 def test_a_replay_without_one_reading_never_scales_in_further(loads, start, window, data):
     """Neither below what it did with that reading nor below what it held when it did not know."""

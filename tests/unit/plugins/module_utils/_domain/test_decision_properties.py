@@ -147,7 +147,7 @@ def desired(of, seen_now):
     return decide("shop", of, seen_now, NOW).desired
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(situations())
 def test_never_outside_the_bounds_in_force_and_the_same_again_and_json(case):
     of, seen_now = case
@@ -160,7 +160,7 @@ def test_never_outside_the_bounds_in_force_and_the_same_again_and_json(case):
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(situations(SAFE), st.data())
 def test_missing_data_never_yields_fewer(case, data):
     of, seen_now = case
@@ -200,7 +200,7 @@ def test_a_dead_source_never_scales_in(case):
 MONOTONE = st.sampled_from([{"target": Target("average_value", 10.0)}, {"target": Target("value", 40.0)}, {"pass_through": True}])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(situations(), MONOTONE, st.integers(0, 600), st.integers(0, 600))
 def test_more_of_a_metric_never_yields_fewer(case, rule, one, other):
     of, seen_now = case

@@ -140,7 +140,7 @@ def in_our_words(world, states):
     return Policy(world.low, world.high, tuple(metrics), Behavior(rules(world.up), rules(world.down))), observed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(worlds())
 def test_a_decision_is_the_one_of_the_hpa(case):
     world, states = case

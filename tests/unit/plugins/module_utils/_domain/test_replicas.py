@@ -157,6 +157,8 @@ def test_utilization_with_missing_and_starting_instances(cores, states, current,
         ((2, None), (R, M), 2, 2),
         ((2, 2, None), (R, R, M), 3, 2),
         ((30, None), (R, M), 2, 3),
+        # While a rollout surges, more are wanted, but not as many as the scale says: ceil(1.5 * 2) is no reason to shrink.
+        ((30, None), (R, M), 10, 10),
         # One that is starting has not been healthy yet, as a pending pod: idle above the target, (30 + 0) / 2 = 15, ...
         ((30, 30), (R, S), 2, 3),
         # ... and left out below it.
