@@ -85,11 +85,14 @@ def _repeated(cron: str, duration: float, zone: datetime.tzinfo, now: float) -> 
     if first is None or first > now:
         return _Window(False, first)
     end = first + duration
+    followed = 0
     for start in itertools.islice(starts, _FOLLOWED):
         if start > end:
             break
         end = start + duration
-    return _Window(True, end)
+        followed += 1
+    # One that goes on beyond what is followed does not end in any time that matters.
+    return _Window(True, end if followed < _FOLLOWED else None)
 
 
 def _starts(cron: str, zone: datetime.tzinfo, since: float) -> Iterator[float]:

@@ -19,6 +19,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.ob
     Observation,
     Override,
     Reading,
+    Scheduled,
     Times,
 )
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.reader import Reader
@@ -29,7 +30,8 @@ OF = policy(metric("prometheus", value=10))
 
 def read(given, of=OF):
     root = Reader(given, "seen")
-    observed = read_observation(root, of)
+    # How schedules are evaluated at a time is tested with the operation that does it.
+    observed = read_observation(root, of, lambda _schedules, _time: Scheduled())
     root.finish()
     return observed
 

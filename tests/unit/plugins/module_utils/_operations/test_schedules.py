@@ -83,7 +83,7 @@ OVERNIGHT = repeated("0 22 * * *", 8, BERLIN)
         # A fifth Monday in February.
         (repeated("0 0 30 2 1#5", 24), "2026-01-01T00:00:00", False, "2044-02-29T00:00:00"),
         # Of a length without sense.
-        (repeated("0 0 1 1 *", 1e6), "1975-01-01T00:00:00", True, "3525-01-29T16:00:00"),
+        (repeated("0 0 1 1 *", 1e6), "1975-01-01T00:00:00", True, None),
         # A zone without changes of its clocks, half an hour aside.
         (repeated("0 9 * * *", 1, "Asia/Kolkata"), "2026-03-29T03:29:59", False, "2026-03-29T03:30:00"),
         (repeated("0 9 * * *", 1, "Asia/Kolkata"), "2026-10-25T03:30:00", True, "2026-10-25T04:30:00"),
