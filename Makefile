@@ -74,8 +74,9 @@ types: setup
 	$(BIN)/mypy -p ansible_collections.microservices.autoscale.plugins.module_utils
 	MYPYPATH=tests/lab $(BIN)/mypy --python-version 3.11 tests/lab
 
+# With a home of its own: ansible-lint installs the collection there, and would find an older one in a person's.
 lint: setup
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict
+	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_HOME="$(CURDIR)/build/lint" $(BIN)/ansible-lint --offline --profile production --strict
 
 changelog-check: setup
 	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog lint
