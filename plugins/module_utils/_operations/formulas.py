@@ -122,4 +122,5 @@ def _what_is_more_than_arithmetic(body: Any, names: tuple[str, ...]) -> str | No
 
 def _is_digits(node: Any) -> bool:
     """Rounding an integer to many places before the point takes all memory."""
-    return type(getattr(node, "value", None)) is int and 0 <= node.value <= _MOST_DIGITS
+    digits = getattr(node, "value", None)
+    return isinstance(digits, int) and not isinstance(digits, bool) and 0 <= digits <= _MOST_DIGITS
