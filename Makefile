@@ -74,8 +74,9 @@ types: setup
 	$(BIN)/mypy -p ansible_collections.microservices.autoscale.plugins.module_utils
 	MYPYPATH=tests/lab $(BIN)/mypy --python-version 3.11 tests/lab
 
+# With a home of its own: ansible-lint installs the collection there, and would find an older one in a person's.
 lint: setup
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline --profile production --strict
+	PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_HOME="$(CURDIR)/build/lint" $(BIN)/ansible-lint --offline --profile production --strict
 
 changelog-check: setup
 	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" antsibull-changelog lint
@@ -101,8 +102,10 @@ faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, abou
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative
-	@set -e; for each in tests/bench/bench_$(if $(ON_HOSTS),*,reconcile).py; do $(TEST) $$each; done
+bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative; AUTOSCALE_TRACES is a folder of loads to replay
+	@set -e; for each in $(if $(ON_HOSTS),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py)),decide reconcile replay); do \
+	  $(TEST) tests/bench/bench_$$each.py; \
+	done
 
 .PHONY: changelog artifact
 changelog: setup ## Write CHANGELOG.md for the version in galaxy.yml from the fragments

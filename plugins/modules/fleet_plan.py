@@ -49,9 +49,26 @@ options:
     type: float
     default: 3600
   max_removals:
-    description: How many instances may leave the fleet in one run.
+    description:
+      - How many instances may leave the fleet in one run. Like the limits below it is counted before the first one goes, for all
+        services together, and what all of them add has its part before anything that any of them takes away. The rest waits for
+        the next run, and C(summary) says so.
     type: int
     default: 10
+  max_additions:
+    description: How many instances may be started in one run, replacements included. No limit by default.
+    type: int
+  max_services:
+    description: Of how many services instances may be started or leave in one run. No limit by default.
+    type: int
+  max_percent:
+    description: How many instances may be started and leave in one run, together, in per cent (1 to 100) of those that are there. At
+      least one may. No limit by default.
+    type: int
+  explain:
+    description: Return RV(decisions) also outside check mode.
+    type: bool
+    default: false
   session:
     description: The session that holds the locks of the services in O(locked). Commits the decision.
     type: str
@@ -95,6 +112,7 @@ attributes:
     support: full
 seealso:
   - module: microservices.autoscale.scaling_decision
+  - module: microservices.autoscale.scaling_pause
   - module: microservices.autoscale.scaling_record
 """
 
@@ -144,7 +162,7 @@ plan:
       description: By service, the instances that are started or stopped.
       type: dict
 summary:
-  description: One line per service with a change or a note.
+  description: One line per service with a change or a new decision, and its notes.
   type: list
   elements: str
   returned: success
@@ -155,14 +173,15 @@ problems:
   elements: str
   returned: success
 decisions:
-  description: All decisions by service, when the task runs with -v or in check mode.
+  description: All decisions by service, each as in the decision log.
   type: dict
-  returned: when verbose or in check mode
+  returned: with O(explain), or in check mode
 """
 
 from dataclasses import replace
 
 from ..module_utils._domain import names
+from ..module_utils._domain.budget import Budget
 from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, METRICS, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.controller import described_from, holder, run_seconds, signing_from, sources_from
@@ -186,6 +205,10 @@ SPEC = (
             "scale_by": {"type": "int", "default": 0},
             "override_seconds": {"type": "float", "default": 3600.0},
             "max_removals": {"type": "int", "default": 10},
+            "max_additions": {"type": "int"},
+            "max_services": {"type": "int"},
+            "max_percent": {"type": "int"},
+            "explain": {"type": "bool", "default": False},
             "session": {"type": "str"},
             "locked": {"type": "list", "elements": "str", "default": []},
             "record": {"type": "bool", "default": True},
@@ -202,19 +225,20 @@ def operation(params, check_mode):
         hosts=tuple(params["hosts"]),
         groups=params["groups"],
         described=described_from(params),
-        **{name: params[name] for name in ("balancers", "rollout", "explicit", "removing", "scale_by", "override_seconds", "max_removals")},
+        **{name: params[name] for name in ("balancers", "rollout", "explicit", "removing", "scale_by", "override_seconds")},
+        budget=Budget(**{name: params[name] for name in ("max_removals", "max_additions", "max_services", "max_percent")}),
         services=tuple(names.service_name(service) for service in params["services"]),
     )
     arguments = (consul_from(params), sources_from(params), signing_from(params), request)
     if params["session"] and not check_mode:
         picture = fleet.commit(*arguments, session=params["session"], locked=params["locked"], holder=holder(), log=params["decision_log"])
-        return fleet.outcome(picture, check_mode)
+        return fleet.outcome(picture, check_mode, params["explain"])
     textfile = Textfile(None if check_mode else params["textfile"], params["textfile_problems"], run_seconds)
     with textfile.failures():
         picture = fleet.look(*arguments)
         if params["record"] and not check_mode:
             fleet.keep_books(arguments[0], arguments[2], picture, log=params["decision_log"])
-    return replace(fleet.outcome(picture, check_mode), warnings=textfile.note(picture))
+    return replace(fleet.outcome(picture, check_mode, params["explain"]), warnings=textfile.note(picture))
 
 
 def main():

@@ -78,7 +78,7 @@ def test_a_service_goes_through_its_jobs(lab: Lab, job: Callable[..., Job]) -> N
     left_alone(shown, lab)
     (row,) = shown.result("Read the fleet")["services"]
     assert (row["service"], row["desired"], row["ready"]) == (SERVICE, 4, 4)
-    assert (row["last_decision"]["current"], row["last_decision"]["desired"]) == (2, 4)
+    assert (row["last_decision"]["current_replicas"], row["last_decision"]["desired_replicas"]) == (2, 4)
     assert f"{SERVICE}     1        4        4" in shown.output
 
     shrunk = job("scale_in", autoscale_service=SERVICE, autoscale_count="1", autoscale_override_seconds="600").succeeded()

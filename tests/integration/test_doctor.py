@@ -137,7 +137,7 @@ def test_what_is_wrong_on_the_controller_is_named(
     assert set(wrong("controller", prometheus_url=f"http://{lab.address('app1')}:1")) == {"prometheus", "prometheus labels"}
     assert set(wrong("controller", prometheus_url="")) == {"prometheus", "prometheus labels"}
     gone = wrong("controller", consul_url=f"http://{lab.address('app1')}:1")
-    assert set(gone) == {"consul", "consul leader", "consul kv", "consul sessions", "clock"}
+    assert set(gone) == {"consul", "consul leader", "consul kv", "consul sessions", "clock", "schedules"}
     lab.server.pause()
     try:
         unled = wrong("controller", consul_timeout=2.0)

@@ -153,7 +153,7 @@ def test_the_collection_says_what_an_execution_environment_needs(call: Callable[
     needed = yaml.safe_load(call("ansible-builder", "introspect", CLONE / "build" / "workspace"))
     python = {line.split()[0] for line in needed["python"]}
     system = {line.split(" [")[0] for line in needed["system"]}
-    assert python == {"jmespath", "requests"}
+    assert python == {"cronsim", "jmespath", "requests", "tzdata"}
     assert system == {"openssh-client", "openssh-clients"}
 
 

@@ -241,7 +241,7 @@ def test_without_metrics_nothing_is_removed(lab: Lab, play: Any, run_playbook: A
         assert why in run.output
         assert_whole(lab, "blind", 3)
         newest = [json.loads(line) for line in (lab.root / "decisions.jsonl").read_text().splitlines()][-1]
-        assert (newest["service"], newest["kind"], newest["current"], newest["desired"]) == ("blind", "held", 3, 3)
+        assert (newest["service"], newest["kind"], newest["current_replicas"], newest["desired_replicas"]) == ("blind", "held", 3, 3)
         assert "held at 3: requests: " in newest["reason"]
         kept = faults.documents(lab, "blind")["history"]
         assert (kept["last_decision"]["kind"], kept["outlook"]) == ("held", "held 3")

@@ -41,6 +41,9 @@ def texts(lab: Lab, folder: Path) -> dict[str, str]:
         "autoscale_haproxy_stats_urls": f"http://{lab.address('lb1')}:8404/stats , ",
         "autoscale_metrics_window": "10",
         "autoscale_max_removals": "5",
+        "autoscale_max_additions": "5",
+        "autoscale_max_services": "5",
+        "autoscale_max_percent": "100",
         "autoscale_lock_ttl": "60",
         "autoscale_lock_delay": "15",
         "autoscale_decision_log": "decisions.jsonl",
@@ -50,6 +53,7 @@ def texts(lab: Lab, folder: Path) -> dict[str, str]:
         "autoscale_service": "words",
         "autoscale_count": "1",
         "autoscale_override_seconds": "600",
+        "autoscale_pause": "scale_up",
         "autoscale_confirm_remove": "words",
         "autoscale_only": " words, ",
         "autoscale_hosts": "app1",
@@ -90,6 +94,8 @@ def test_every_playbook_takes_text(lab: Lab, run: Run, tmp_path: Path) -> None:
     assert len(instances(lab, "words")) == 3
     assert 500 < document(lab, "words", "override")["expires"] - time.time() <= 600
     assert run("reconcile").succeeded().changed == 0
+    run("pause").succeeded()
+    assert "paused: scale_up until " in run("status").succeeded().output
     run("scale_in").succeeded()
     assert len(instances(lab, "words")) == 2
     assert "words    1        2        2" in run("status").succeeded().output

@@ -266,11 +266,11 @@ class Table:
         if snapshot is None:
             return
         last = self._last_decision()
-        desired = last["desired"] if last else REPLICAS
+        desired = last["desired_replicas"] if last else REPLICAS
         changed = (desired, ready) != self._shown
         if not changed and time.monotonic() < self._printed + ROW_SECONDS:
             return
-        reason = last["reason"] if last and last["desired"] != last["current"] else ""
+        reason = last["reason"] if last and last["desired_replicas"] != last["current_replicas"] else ""
         words = reason if reason != self._reason else ""
         self._reason = reason or self._reason
         p95 = "-" if snapshot["p95_seconds"] is None else f"{snapshot['p95_seconds']:.2f} s"
@@ -373,7 +373,7 @@ class Demo:
         unscaled = self._phase("unscaled", UNSCALED, None)
         after = self._balancer.counters()
 
-        desired = [entry["desired"] for entry in self._decisions.since(scaled["started"])]
+        desired = [entry["desired_replicas"] for entry in self._decisions.since(scaled["started"])]
         outs, ins = changes_of(desired, REPLICAS)
         say()
         with step("draw the report"):

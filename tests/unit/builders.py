@@ -13,7 +13,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain im
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.decision import Decision
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.description import read_service
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Record
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History, Instance, Observation, Reading
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.history import History
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Instance, Observation, Reading
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.placement import Host
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.plan import Fleet, Situation
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy import (
@@ -61,7 +62,7 @@ def as_json(value):
 
 
 def metric(kind="prometheus", target="average_value", value=10.0, name=None):
-    return Metric(kind, Target(target, value), name or kind)
+    return Metric(kind, name or kind, Target(target, value))
 
 
 def rules(window=0, *policies, select="max", tolerance=0.1):
@@ -75,10 +76,11 @@ def policy(*metrics, low=1, high=100, up=None, down=None):
     return Policy(low, high, metrics, Behavior(up or rules(), down or rules()))
 
 
-def observed(current, *readings, states=None, history=None, **more):
+def observed(current, *readings, states=None, history=None, request=None, **more):
     """All instances are ready unless said otherwise."""
     states = ready(current or 0) if states is None else states
-    return Observation(current, states, readings, history or History(), **more)
+    requests = dict.fromkeys(states, request) if request is not None else {}
+    return Observation(current, states, readings, history or History(), requests=requests, **more)
 
 
 def ready(count, state=seen.READY):

@@ -14,7 +14,7 @@ from typing import Any, Iterator, Mapping
 
 from . import names
 from .errors import AutoscaleError
-from .policy import read_policy
+from .policy_reader import read_policy
 from .pool import ALGORITHMS
 from .providers import DEFAULT_PROVIDER, PROVIDERS, beyond
 from .reader import Reader

@@ -16,11 +16,15 @@ from typing import Any, Iterable, Mapping
 from . import names
 from .description import read_service
 from .errors import AutoscaleError
-from .observation import History, Override
+from .history import Failure, History
+from .observation import Override
+from .policy import PAUSES
 from .service import Service, canonical_json
 
 ROOT = "autoscale"
+# Of every document; and of the history, which has grown: one of an older schema is read as if what is new in it were empty.
 SCHEMA = 1
+HISTORY_SCHEMA = 2
 # Whoever could alter one of these could start commands or move the scale.
 _SIGNED = ("release", "scale", "override")
 
@@ -86,7 +90,7 @@ def key_of(service: str, document: str) -> str:
 
 def write_document(document: str, service: str, content: Mapping[str, Any], *, now: float, signing: Signing) -> str:
     """The text of a document; signed by HMAC-SHA256 when there is a key and the document is one of those."""
-    body: dict[str, Any] = {**content, "schema": SCHEMA, "service": service, "time": round(now, 3)}
+    body: dict[str, Any] = {**content, "schema": _schemas(document)[-1], "service": service, "time": round(now, 3)}
     if document in _SIGNED and signing.key:
         body["signature"] = _signature(document, body, signing.key)
     return canonical_json(body)
@@ -104,8 +108,9 @@ def read_document(document: str, service: str, text: str, signing: Signing) -> d
         body = json.loads(text)
     except ValueError as error:
         raise AutoscaleError(f"Consul KV {key}: is not JSON ({error})") from None
-    if not isinstance(body, dict) or body.get("schema") != SCHEMA or body.get("service") != service:
-        raise AutoscaleError(f"Consul KV {key}: is not a document of schema {SCHEMA} for {service}; written by another version?")
+    schemas = _schemas(document)
+    if not isinstance(body, dict) or body.get("schema") not in schemas or body.get("service") != service:
+        raise AutoscaleError(f"Consul KV {key}: is not a document of schema {schemas[-1]} for {service}; written by another version?")
     signature = body.pop("signature", None)
     if document not in _SIGNED or (signing.allow_unsigned and (signature is None or not signing.key)):
         return body
@@ -115,6 +120,11 @@ def read_document(document: str, service: str, text: str, signing: Signing) -> d
         what = "is not signed" if signature is None else "was altered or signed with another key"
         raise AutoscaleError(f"Consul KV {key}: {what}; it is refused. Deploy the service again with the right autoscale_signing_key")
     return body
+
+
+def _schemas(document: str) -> tuple[int, ...]:
+    """Those that are read; the last one is written."""
+    return (SCHEMA, HISTORY_SCHEMA) if document == "history" else (SCHEMA,)
 
 
 def _signature(document: str, body: Mapping[str, Any], key: str) -> str:
@@ -128,9 +138,14 @@ def release_content(service: Service, generation: int, removing: bool = False) -
 
 def history_content(record: Record) -> dict[str, Any]:
     """The content of a history."""
+    history = record.history
     return {
-        "recommendations": [list(entry) for entry in record.history.recommendations],
-        "events": [list(entry) for entry in record.history.events],
+        "recommendations": [list(entry) for entry in history.recommendations],
+        "events": [list(entry) for entry in history.events],
+        "known": dict(history.known),
+        "failing": {name: dataclasses.asdict(failure) for name, failure in history.failing.items()},
+        "samples": {name: list(values) for name, values in history.samples.items()},
+        "scaled_to_zero": history.scaled_to_zero,
         "critical_since": dict(record.critical_since),
         "last_decision": record.last_decision,
         "outlook": record.outlook,
@@ -157,17 +172,38 @@ def read_record(service: str, documents: Mapping[str, str], indices: Mapping[str
         generation=int(release["generation"]),
         removing=bool(release.get("removing")),
         scale=int(contents["scale"]["replicas"]) if "scale" in contents else None,
-        history=History(_pairs(history.get("recommendations", ())), _pairs(history.get("events", ()))),
+        history=_read_history(history),
         critical_since={name: float(since) for name, since in _mapping(history.get("critical_since")).items()},
         last_decision=_mapping(history["last_decision"]) if history.get("last_decision") is not None else None,
         outlook=history.get("outlook"),
-        override=Override(_count(override.get("min_replicas")), _count(override.get("max_replicas")), float(override["expires"]))
-        if override
-        else None,
+        override=_read_override(override) if override else None,
         pending=tuple(Slot(str(slot["id"]), str(slot["host"]), int(slot["port"])) for slot in contents.get("pending", {}).get("slots", ())),
         pools={name: _read_pool(pool) for name, pool in _mapping(contents.get("pools", {}).get("balancers")).items()},
         indices=indices,
     )
+
+
+def _read_history(history: Mapping[str, Any]) -> History:
+    return History(
+        recommendations=_pairs(history.get("recommendations", ())),
+        events=_pairs(history.get("events", ())),
+        known={name: int(replicas) for name, replicas in _mapping(history.get("known")).items()},
+        failing={
+            name: Failure(float(_mapping(failure)["since"]), int(_mapping(failure)["count"]))
+            for name, failure in _mapping(history.get("failing")).items()
+        },
+        samples={name: tuple(float(value) for value in values) for name, values in _mapping(history.get("samples")).items()},
+        scaled_to_zero=bool(history.get("scaled_to_zero")),
+    )
+
+
+def _read_override(override: Mapping[str, Any]) -> Override:
+    pause = override.get("pause", "none")
+    if pause not in PAUSES:
+        raise ValueError(f"pause {pause!r} is none of {', '.join(PAUSES)}")
+    ends = override.get("pause_expires")
+    bounds = (_count(override.get("min_replicas")), _count(override.get("max_replicas")), float(override["expires"]))
+    return Override(*bounds, pause, None if ends is None else float(ends))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

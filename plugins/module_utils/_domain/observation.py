@@ -8,19 +8,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping
+from typing import Mapping, NamedTuple
 
-# The states of an instance, and how each is counted (in the HPA's word: its group).
+from .history import History
+
+# The states of an instance, and the group of the HPA in which each is counted; grouping.py has the rules, docs/scaling.md the table.
 READY = "ready"  # passing or warning: ready
-STARTING = "starting"  # registered, has not been healthy yet: unready
+STARTING = "starting"  # critical, has not been healthy yet: unready, as a pending pod
+UNREADY = "unready"  # runs without being ready, by an observation that was given: ready or unready, by its times
 SUSPECT = "suspect"  # critical, or its agent silent, within the grace: counts as it did before
 UNHEALTHY = "unhealthy"  # critical past the grace, its agent alive: to be replaced; ignored
 LOST = "lost"  # its agent silent past the grace: replaced, its host is left alone; ignored
 DRAINING = "draining"  # in maintenance by us: on its way out; ignored
-PARKED = "parked"  # in maintenance by somebody else: counted, never touched; unready
+PARKED = "parked"  # in maintenance by somebody else: counted, never touched
 
 # Those that make up the count which the plan compares with the desired one.
-LIVE = (READY, STARTING, SUSPECT, PARKED)
+LIVE = frozenset((READY, STARTING, UNREADY, SUSPECT, PARKED))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,60 +52,91 @@ class Reading:
     Args:
         age_seconds: how old the reading is.
         error: why there is none; what was tried, where, and what came back.
+        samples: values read before this one, newest last, where they are known.
+        running_seconds: how long ago each instance was started, where the source knows it; window_seconds: over which a rate was taken.
     """
 
     value: float | None = None
     values: Mapping[str, float] | None = None
     age_seconds: float | None = None
     error: str | None = None
+    samples: tuple[float, ...] = ()
+    running_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    window_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
-class History:
-    """What was recommended and done: changes only, read as step functions.
+class Times:
+    """What is known of an instance's past, in seconds before now.
 
     Args:
-        recommendations: (time, replicas), a value being in force until the next.
-        events: (time, change) of the scale, positive when it grew.
+        started, ready_changed: when it started, and when it last became ready or ceased to be.
+        sample_age, sample_window: of its CPU reading.
     """
 
-    recommendations: tuple[tuple[float, int], ...] = ()
-    events: tuple[tuple[float, int], ...] = ()
-
-    def recommended_since(self, start: float) -> tuple[int, ...]:
-        """Every recommendation that was in force at some time after start."""
-        before = [replicas for time, replicas in self.recommendations if time <= start]
-        return tuple(before[-1:] + [replicas for time, replicas in self.recommendations if time > start])
-
-    def recommending(self, now: float, replicas: int, keep_seconds: float) -> History:
-        """With a recommendation noted, if it is a new one, and what is older than keep_seconds dropped."""
-        entries = self.recommendations
-        if not entries or entries[-1][1] != replicas:
-            entries = entries + ((now, replicas),)
-        return self._pruned(entries, self.events, now - keep_seconds)
-
-    def scaled(self, now: float, change: int, keep_seconds: float) -> History:
-        """With a change of the scale noted, and what is older than keep_seconds dropped."""
-        return self._pruned(self.recommendations, self.events + ((now, change),), now - keep_seconds)
-
-    @staticmethod
-    def _pruned(recommendations: tuple[tuple[float, int], ...], events: tuple[tuple[float, int], ...], start: float) -> History:
-        before = [entry for entry in recommendations if entry[0] <= start]
-        # The last one before the start is still in force at the start.
-        kept = tuple(before[-1:]) + tuple(entry for entry in recommendations if entry[0] > start)
-        return History(kept, tuple(entry for entry in events if entry[0] > start))
+    started: float | None = None
+    ready_changed: float | None = None
+    sample_age: float | None = None
+    sample_window: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Override:
-    """Bounds pinned by hand until a time."""
+    """Bounds pinned, or scaling paused, by hand; each until a time of its own.
+
+    Args:
+        expires: when the bounds cease to hold, and the pause as well unless it has pause_expires.
+    """
 
     min_replicas: int | None = None
     max_replicas: int | None = None
     expires: float = 0.0
+    pause: str = "none"
+    pause_expires: float | None = None
 
     def in_force(self, now: float) -> bool:
+        """Whether the bounds are."""
         return now < self.expires
+
+    @property
+    def pause_ends(self) -> float:
+        return self.expires if self.pause_expires is None else self.pause_expires
+
+    def paused(self, now: float) -> str:
+        """What is paused now: none, scale_up, scale_down or both."""
+        return self.pause if now < self.pause_ends else "none"
+
+    def left(self, now: float) -> Override | None:
+        """What is still in force; None when nothing is."""
+        pause = self.paused(now)
+        bounded = self.in_force(now) and (self.min_replicas, self.max_replicas) != (None, None)
+        bounds = (self.min_replicas, self.max_replicas, self.expires) if bounded else (None, None, 0.0)
+        return Override(*bounds, pause, None if pause == "none" else self.pause_ends) if bounded or pause != "none" else None
+
+
+@dataclasses.dataclass(frozen=True)
+class ActiveSchedule:
+    """What a schedule that is active now moves; its cron expression has been evaluated."""
+
+    name: str
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    replicas: int | None = None
+    pause: str = "none"
+
+
+class Scheduled(NamedTuple):
+    """A policy's schedules, evaluated at a time.
+
+    Args:
+        active: those that are active, in the order of the policy.
+        errors: why one could not be evaluated.
+        next_change: when one begins or ends next, in seconds since the epoch.
+    """
+
+    active: tuple[ActiveSchedule, ...] = ()
+    errors: tuple[str, ...] = ()
+    next_change: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +147,11 @@ class Observation:
         current_replicas: the scale, the HPA's spec.replicas; None before the first deploy.
         states: the state of each instance by id.
         readings: one per metric of the policy, in its order.
-        request: CPU cores that each instance asks for.
+        requests: CPU cores that each instance asks for, by id.
+        times: of the instances of which they are known.
+        schedules: those that are active, in the order of the policy; schedule_errors: why one could not be evaluated.
+        next_change: when a schedule begins or ends next, in seconds since the epoch.
+        there: the HPA's status.replicas where it is not the number of live instances.
     """
 
     current_replicas: int | None
@@ -121,12 +159,17 @@ class Observation:
     readings: tuple[Reading, ...] = ()
     history: History = History()
     override: Override | None = None
-    request: float | None = None
+    requests: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    times: Mapping[str, Times] = dataclasses.field(default_factory=dict)
+    schedules: tuple[ActiveSchedule, ...] = ()
+    schedule_errors: tuple[str, ...] = ()
+    next_change: float | None = None
+    there: int | None = None
 
     @property
     def status_replicas(self) -> int:
         """Instances that are there, the HPA's status.replicas."""
-        return sum(1 for state in self.states.values() if state in LIVE)
+        return sum(1 for state in self.states.values() if state in LIVE) if self.there is None else self.there
 
     def count(self, *states: str) -> int:
         return sum(1 for state in self.states.values() if state in states)

@@ -8,17 +8,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, Iterable, Mapping
 
 from . import names
 from . import observation as seen
 from .balancing import refusal
-from .decision import Decision
-from .documents import Record, Slot
+from .budget import Allowance, Grant
+from .documents import Slot
 from .observation import Instance
-from .placement import Host, Occupancy, leaving, listed, place, unseen
-from .service import Service, digest_of
+from .placement import Occupancy, leaving, listed, place, unseen
+from .service import digest_of
+from .situation import Fleet, Situation
 from .steps import instance_item, pool_item
 
 # Carried out in this order: everything that adds before anything that takes away.
@@ -26,44 +26,12 @@ START, BALANCE, MAINTAIN, DRAIN, STOP, FORGET = "start", "balance", "maintain", 
 PHASES = (START, BALANCE, MAINTAIN, DRAIN, STOP, FORGET)
 
 
-@dataclasses.dataclass(frozen=True)
-class Situation:
-    """One service: what is recorded of it, what is decided for it and what is there."""
-
-    record: Record
-    decision: Decision
-    instances: tuple[Instance, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Fleet:
-    """The inventory as the plan needs it.
-
-    Args:
-        hosts: all hosts by name.
-        groups: the host names of each inventory group.
-        balancers: the hosts that balance.
-        ports: taken ports by host.
-        max_removals: how many instances one run may take away.
-    """
-
-    hosts: Mapping[str, Host]
-    groups: Mapping[str, Iterable[str]]
-    balancers: tuple[str, ...]
-    ports: Mapping[str, Iterable[int]] = dataclasses.field(default_factory=dict)
-    max_removals: int = 10
-
-    @functools.cached_property
-    def members(self) -> Mapping[str, frozenset[str]]:
-        """The known hosts of each group."""
-        return {group: frozenset(members) & self.hosts.keys() for group, members in self.groups.items()}
-
-
 @dataclasses.dataclass
 class ServicePlan:
     """What is to be done for one service.
 
     Args:
+        stops: the instances that leave; begun: those of them that are on their way out since an earlier run.
         rounds: how many times a plan has to be made and carried out until the service is as described.
         reach: the hosts that this and the further rounds may touch.
         pools: per balancer what is confirmed when the steps are done.
@@ -76,6 +44,7 @@ class ServicePlan:
     reason: str
     starts: list[Slot] = dataclasses.field(default_factory=list)
     stops: list[Instance] = dataclasses.field(default_factory=list)
+    begun: list[Instance] = dataclasses.field(default_factory=list)
     rounds: int = 0
     reach: set[str] = dataclasses.field(default_factory=set)
     pools: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -93,7 +62,7 @@ class ServicePlan:
 
 
 def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False, explicit: bool = False) -> list[ServicePlan]:
-    """Plan all services.
+    """Plan all services; what all of them add has its part of the budget before anything that any of them takes away.
 
     Args:
         rollout: whether outdated instances are replaced, one per round.
@@ -101,13 +70,31 @@ def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False
     """
     situations = list(situations)
     occupancy = _occupancy(situations, fleet)
-    budget = fleet.max_removals
-    plans = []
-    for situation in situations:
-        made = _plan_service(situation, fleet, occupancy, rollout, explicit, budget)
-        budget -= len(made.stops)
-        plans.append(made)
+    plans = [_service_plan(situation) for situation in situations]
+    going = [(made, one) for made, one in zip(plans, situations) if _may_go_on(made, one, fleet, explicit)]
+    # What waits outside the run takes nothing from the others.
+    reachable = [(made, one) for made, one in going if not one.cordoned_balancers(fleet)]
+    allowance = Allowance(fleet.budget, fleet.size)
+    for made, one in going:
+        _choose_starts(made, one, fleet, occupancy, rollout)
+    _cut(reachable, allowance.additions({made.service: len(made.starts) for made, _one in reachable}), "starts")
+    for made, one in going:
+        _note_starts(made, one, fleet)
+        _choose_stops(made, one, fleet, rollout)
+    begun = sum(len(made.begun) for made, _one in reachable)
+    _cut(reachable, allowance.removals({made.service: len(made.stops) for made, _one in reachable}, begun), "stops")
+    for made, one in going:
+        made.stops = made.begun + made.stops
+        _add_steps(made, one, fleet)
+        _bound(made, one, fleet, explicit)
     return plans
+
+
+def _cut(plans: Iterable[tuple[ServicePlan, Situation]], grants: Mapping[str, Grant], what: str) -> None:
+    for made, _situation in plans:
+        grant = grants[made.service]
+        setattr(made, what, getattr(made, what)[: grant.instances])
+        made.notes += [grant.note] if grant.note else []
 
 
 def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
@@ -121,135 +108,106 @@ def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
     return Occupancy(ports, there)
 
 
-def _plan_service(situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool, explicit: bool, budget: int) -> ServicePlan:
+def _service_plan(situation: Situation) -> ServicePlan:
     record, decision = situation.record, situation.decision
-    service = record.service
-    desired = 0 if record.removing else decision.desired
-    made = ServicePlan(service.name, decision.current, desired, "it is being removed" if record.removing else decision.reason)
-    made.problems += [f"{service.name}: {error}" for error in decision.errors]
-    if record.removing and not explicit:
-        made.drop_steps("is being removed: run the playbook remove again to finish")
-        return made
-    if not explicit and not situation.instances and any(pool.get("servers") for pool in record.pools.values()):
-        made.problems.append(
-            f"{service.name}: Consul shows no instance although some were in rotation; an empty answer is not believed. "
-            "Look at Consul; if all instances are really gone, run the playbook deploy"
-        )
-        return made
-
-    refused = None if record.removing else refusal(service.balance, {name: fleet.hosts[name].balancer for name in fleet.balancers})
-    if refused:
-        made.problems.append(f"{service.name}: nothing is done: {refused}; then deploy it")
-        return made
-
-    _choose_starts(made, situation, fleet, occupancy, rollout)
-    _choose_stops(made, situation, fleet, rollout, budget)
-    _add_steps(made, situation, fleet)
-    if made.steps:
-        made.rounds = max(made.rounds, 1)
-        # Whoever carries it out plans again for these hosts only: a balancer without a step is no balancer out of reach.
-        made.reach = {host for by_host in made.steps.values() for host in by_host} | {*_balancers(service, fleet)}
-        if made.rounds > 1:
-            made.reach |= {host.name for host in _hosts(service, fleet) if not host.cordoned}
-            made.reach |= {one.host for one in situation.instances if one.host is not None and not fleet.hosts[one.host].cordoned}
-        cordoned = [name for name in _balancers(service, fleet) if fleet.hosts[name].cordoned]
-        if cordoned:
-            obstacle = f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)"
-            made.drop_steps(obstacle)
-            if explicit:
-                made.problems.append(f"{service.name}: {obstacle}; name it in --limit, too")
+    if record.removing:
+        made = ServicePlan(record.service.name, decision.current, 0, "it is being removed")
+    else:
+        made = ServicePlan(record.service.name, decision.current, decision.desired, decision.reason)
+    made.problems += [f"{made.service}: {error}" for error in decision.errors]
     return made
 
 
-def _hosts(service: Service, fleet: Fleet) -> list[Host]:
-    return [fleet.hosts[name] for name in fleet.groups.get(service.hosts, ()) if name in fleet.hosts]
+def _may_go_on(made: ServicePlan, situation: Situation, fleet: Fleet, explicit: bool) -> bool:
+    """Whether anything may be done for the service; notes why not."""
+    record = situation.record
+    if record.removing and not explicit:
+        made.drop_steps("is being removed: run the playbook remove again to finish")
+        return False
+    if not explicit and situation.is_suspect():
+        made.problems.append(
+            f"{made.service}: Consul shows no instance although some were in rotation; an empty answer is not believed. "
+            "Look at Consul; if all instances are really gone, run the playbook deploy"
+        )
+        return False
+    kinds = {name: fleet.hosts[name].balancer for name in fleet.balancers}
+    refused = None if record.removing else refusal(record.service.balance, kinds)
+    if refused:
+        made.problems.append(f"{made.service}: nothing is done: {refused}; then deploy it")
+    return not refused
 
 
-def _balancers(service: Service, fleet: Fleet) -> tuple[str, ...]:
-    return fleet.balancers if service.balance is not None else ()
-
-
-def _live(situation: Situation) -> list[Instance]:
-    return [instance for instance in situation.instances if instance.state in seen.LIVE]
-
-
-def _outdated(situation: Situation, fleet: Fleet) -> list[Instance]:
-    """Live instances of another description, or on a host where the service does not belong any more."""
-    service = situation.record.service
-    allowed = fleet.members.get(service.hosts, frozenset())
-    return [
-        instance
-        for instance in _live(situation)
-        if instance.state != seen.PARKED and (instance.digest != service.digest or instance.host not in allowed)
-    ]
-
-
-def _obstacle(instance: Instance, fleet: Fleet) -> str | None:
-    """Why nothing can be done about an instance in this run."""
-    host = fleet.hosts.get(instance.host or "")
-    if host is None:
-        return f"is on node {instance.node}, which the inventory does not know"
-    if not host.alive:
-        return f"stays: its host {host.name} is silent"
-    return f"stays: its host {host.name} is outside this run (--limit)" if host.cordoned else None
+def _bound(made: ServicePlan, situation: Situation, fleet: Fleet, explicit: bool) -> None:
+    """Note which hosts the steps may touch; without one of the balancers there are none."""
+    if not made.steps:
+        return
+    made.rounds = max(made.rounds, 1)
+    # Whoever carries it out plans again for these hosts only: a balancer without a step is no balancer out of reach.
+    made.reach = {host for by_host in made.steps.values() for host in by_host} | {*situation.balancers(fleet)}
+    if made.rounds > 1:
+        made.reach |= {host.name for host in situation.hosts(fleet) if not host.cordoned}
+        made.reach |= {one.host for one in situation.instances if one.host is not None and not fleet.hosts[one.host].cordoned}
+    cordoned = situation.cordoned_balancers(fleet)
+    if cordoned:
+        obstacle = f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)"
+        made.drop_steps(obstacle)
+        if explicit:
+            made.problems.append(f"{made.service}: {obstacle}; name it in --limit, too")
 
 
 def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupancy: Occupancy, rollout: bool) -> None:
     service, record = situation.record.service, situation.record
     # One that cannot be stopped now is not worth a surge.
-    outdated = [instance for instance in _outdated(situation, fleet) if _obstacle(instance, fleet) is None]
+    outdated = [instance for instance in situation.outdated(fleet) if fleet.obstacle(instance) is None]
     surge = service.deploy.max_surge if rollout and outdated and made.desired > 0 else 0
-    count = max(0, made.desired + surge - len(_live(situation)))
+    count = max(0, made.desired + surge - len(situation.live))
     registered = {instance.id for instance in situation.instances}
     reserved = unseen(record, registered, fleet.hosts)
-    made.starts, problem = place(service, count, _hosts(service, fleet) if count else (), reserved, occupancy)
+    made.starts, problem = place(service, count, situation.hosts(fleet) if count else (), reserved, occupancy)
     if problem:
         made.problems.append(problem)
-    outside = [host.name for host in _hosts(service, fleet) if host.cordoned] if made.starts else []
-    if outside:
-        made.notes.append(f"nothing starts on {listed(outside)}: outside this run (--limit)")
     # There may run an instance that is not needed any more and that Consul does not know.
     for slot in reserved:
         host = fleet.hosts.get(slot.host)
         if slot not in made.starts and host is not None and host.alive and not host.cordoned:
             made.add(STOP, slot.host, instance_item(service, slot.id, slot.host, host.address, slot.port))
-    lost = [instance.id for instance in situation.instances if instance.state == seen.LOST]
-    if made.starts and lost:
-        made.notes.append(f"replaces {listed(lost)}: the host is silent")
     if rollout and made.desired > 0:
         made.rounds = len(outdated)
 
 
-def _choose_stops(made: ServicePlan, situation: Situation, fleet: Fleet, rollout: bool, budget: int) -> None:
-    service = situation.record.service
-    outdated = _outdated(situation, fleet)
-    live = _live(situation)
-    draining = [instance for instance in situation.instances if instance.state == seen.DRAINING]
-    surplus = len(live) + len(made.starts) - made.desired
+def _note_starts(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
+    outside = [host.name for host in situation.hosts(fleet) if host.cordoned] if made.starts else []
+    if outside:
+        made.notes.append(f"nothing starts on {listed(outside)}: outside this run (--limit)")
+    lost = [instance.id for instance in situation.instances if instance.state == seen.LOST]
+    if made.starts and lost:
+        made.notes.append(f"replaces {listed(lost)}: the host is silent")
+
+
+def _choose_stops(made: ServicePlan, situation: Situation, fleet: Fleet, rollout: bool) -> None:
+    outdated, live = situation.outdated(fleet), situation.live
+    unhealthy = [instance for instance in situation.instances if instance.state == seen.UNHEALTHY]
     blocked: list[Instance] = []
-    if made.desired == 0:
-        chosen = live + [instance for instance in situation.instances if instance.state == seen.UNHEALTHY]
+    if situation.record.removing:
+        chosen = live + unhealthy
     else:
         pool = live
-        if rollout and outdated:
-            blocked = [instance for instance in outdated if _obstacle(instance, fleet) is not None]
+        if rollout and outdated and made.desired > 0:
+            blocked = [instance for instance in outdated if fleet.obstacle(instance) is not None]
             pool = [instance for instance in outdated if instance not in blocked]
-        chosen = leaving(pool, max(0, surplus), service.digest)
+        chosen = leaving(pool, max(0, len(live) + len(made.starts) - made.desired), situation.record.service.digest)
         if chosen and outdated and not rollout:
             made.notes.append("may not shrink while a rollout is unfinished: run the playbook deploy to finish it")
             chosen = []
         # New before old: what is critical goes when its replacement is there.
         if _is_replaced(made, live):
-            chosen = [instance for instance in situation.instances if instance.state == seen.UNHEALTHY] + chosen
-    if len(chosen) > budget:
-        made.notes.append(f"{len(chosen) - budget} instances wait for the next run: at most {fleet.max_removals} leave the fleet per run")
-        chosen = chosen[: max(0, budget)]
-    for instance in draining + chosen + blocked:
-        obstacle = _obstacle(instance, fleet)
+            chosen = unhealthy + chosen
+    for instance in [one for one in situation.instances if one.state == seen.DRAINING] + chosen + blocked:
+        obstacle = fleet.obstacle(instance)
         if obstacle is None:
-            made.stops.append(instance)
+            (made.begun if instance.state == seen.DRAINING else made.stops).append(instance)
         elif instance.host is None or instance.host not in fleet.hosts:
-            made.problems.append(f"{service.name}: {instance.id} {obstacle}")
+            made.problems.append(f"{made.service}: {instance.id} {obstacle}")
         else:
             made.notes.append(f"{instance.id} {obstacle}")
 
@@ -267,7 +225,7 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
     for instance in situation.instances:
         # Registered by a run that was killed: nothing is taken away for it before it is healthy.
         begun = instance.state == seen.STARTING and instance.digest == service.digest and instance.id not in stopping
-        if begun and _obstacle(instance, fleet) is None:
+        if begun and fleet.obstacle(instance) is None:
             host = instance.host or ""
             made.add(START, host, instance_item(service, instance.id, host, instance.address, instance.port))
             made.notes.append(f"{instance.id}: its start is brought to its end")
@@ -286,8 +244,8 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
     # Somebody else's maintenance takes an instance out of rotation too. Unhealthy and lost ones leave it when they are
     # replaced, not before: the balancer checks for itself, and a pool must not run empty because Consul cannot see it.
     serving = [one for one in situation.instances if one.state in (seen.READY, seen.STARTING, seen.SUSPECT)]
-    waiting = () if _is_replaced(made, _live(situation)) else (seen.UNHEALTHY, seen.LOST)
-    outdated = _outdated(situation, fleet)
+    waiting = () if _is_replaced(made, situation.live) else (seen.UNHEALTHY, seen.LOST)
+    outdated = situation.outdated(fleet)
     # What a balancer was last confirmed to have says nothing about a place that was taken again since.
     fresh = {slot.id for slot in (*made.starts, *situation.record.pending)}
     for name in fleet.balancers:

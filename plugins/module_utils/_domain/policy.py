@@ -8,23 +8,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Mapping
 
-from .reader import Reader
-
-# What a ready-made kind measures against; a free kind takes any of the two that need no request per instance.
-_TARGETS = {
-    "requests": ("average_value",),
-    "response_time": ("value",),
-    "cpu": ("utilization", "average_value"),
-    "prometheus": ("average_value", "value"),
-    "json": ("average_value", "value"),
-}
-_SHORT_TARGETS = {"requests": "average_value", "response_time": "value", "cpu": "utilization"}
-# Kinds that HAProxy's own statistics know without Prometheus.
-_BALANCER_KINDS = ("requests", "response_time")
-# Limits of the HPA v2 API.
-_LONGEST_PERIOD_SECONDS = 1800
-_LONGEST_WINDOW_SECONDS = 3600
+# The HPA's tolerance where nothing else is said (--horizontal-pod-autoscaler-tolerance).
+DEFAULT_TOLERANCE = 0.1
+# Prometheus itself looks back that far for a sample (--query.lookback-delta).
+DEFAULT_MAX_AGE_SECONDS = 300.0
+PAUSES = ("none", "scale_up", "scale_down", "both")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,27 +31,109 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True)
-class Metric:
-    """One metric of a policy.
+class Step:
+    """A band of values and what the count becomes in it: changed by a number or per cent, or set.
+
+    Args:
+        at_least: where the band begins; it belongs to it.
+        below: where it ends; it does not belong to it.
+    """
+
+    at_least: float | None = None
+    below: float | None = None
+    change: int | None = None
+    percent: int | None = None
+    replicas: int | None = None
+
+    def holds(self, value: float) -> bool:
+        return (self.at_least is None or self.at_least <= value) and (self.below is None or value < self.below)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fallback:
+    """What a metric says in one direction while it has no good reading.
+
+    Args:
+        kind: hold (it has no say, and nothing is removed), last_known (its last good proposal, for so many seconds), floor (so many
+            replicas: others may remove down to them) or current_if_higher (so many, but never fewer than there are).
+    """
+
+    kind: str = "hold"
+    seconds: float | None = None
+    replicas: int | None = None
+
+
+HOLD = Fallback()
+
+
+@dataclasses.dataclass(frozen=True)
+class OnMissing:
+    scale_up: Fallback = HOLD
+    scale_down: Fallback = HOLD
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a number is read.
 
     Args:
         type: requests, response_time, cpu, prometheus or json.
-        name: how decisions call it.
         source: prometheus or haproxy for the ready-made kinds.
-        query: PromQL of a prometheus metric.
-        url: of a json metric.
-        expression: JMESPath of a json metric, giving one number.
+        query: PromQL of type prometheus.
+        url: of type json.
+        expression: JMESPath of type json, giving one number.
         window_seconds: over which rates are taken; 0 means the run's default.
+        per_instance: whether the query gives a series per instance, by the label instance_id.
     """
 
     type: str
-    target: Target
-    name: str
     source: str = "prometheus"
     query: str | None = None
     url: str | None = None
     expression: str | None = None
     window_seconds: float = 0.0
+    per_instance: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One metric of a policy, with the rule by which it proposes a count: a target, steps, or the metric itself.
+
+    Args:
+        type: a source's, or formula (over several readings) or fixed (a count).
+        name: how decisions call it.
+        target: what it is held at, as an HPA does.
+        steps: bands of values, in place of a target; agree: how many readings in a row have to lie in the band.
+        pass_through: the value is the count.
+        replicas: of type fixed.
+        group: the named group in which it counts.
+        per_instance: whether the query gives a series per instance, by the label instance_id.
+        max_age: seconds; an older reading counts as missing.
+        formula: of type formula: an arithmetic expression over the names in readings.
+    """
+
+    type: str
+    name: str
+    target: Target | None = None
+    source: str = "prometheus"
+    query: str | None = None
+    url: str | None = None
+    expression: str | None = None
+    window_seconds: float = 0.0
+    steps: tuple[Step, ...] = ()
+    agree: int = 1
+    pass_through: bool = False
+    replicas: int | None = None
+    group: str | None = None
+    per_instance: bool = False
+    max_age: float = DEFAULT_MAX_AGE_SECONDS
+    on_missing: OnMissing = OnMissing()
+    formula: str | None = None
+    readings: Mapping[str, Source] = dataclasses.field(default_factory=dict, hash=False)
+
+    @property
+    def measured_by(self) -> Source:
+        return Source(self.type, self.source, self.query, self.url, self.expression, self.window_seconds, self.per_instance)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +147,12 @@ class ScalingPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class ScalingRules:
-    """One direction of `behavior`."""
+    """One direction of `behavior`; tolerance None means the policy's."""
 
     stabilization_window_seconds: int
     policies: tuple[ScalingPolicy, ...]
     select_policy: str = "max"
-    tolerance: float = 0.1
+    tolerance: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,108 +169,73 @@ DEFAULT_BEHAVIOR = Behavior(
 
 
 @dataclasses.dataclass(frozen=True)
+class Schedule:
+    """A time in which other bounds hold, or nothing is scaled.
+
+    Args:
+        cron: when it begins, again and again, for duration_seconds; or else once, from start to end.
+        start, end: local times as ISO 8601.
+        time_zone: in which they and cron are meant.
+        min_replicas, max_replicas: in place of the policy's.
+        replicas: pins the count.
+        pause: none, scale_up, scale_down or both.
+    """
+
+    name: str
+    cron: str | None = None
+    duration_seconds: float | None = None
+    start: str | None = None
+    end: str | None = None
+    time_zone: str = "UTC"
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    replicas: int | None = None
+    pause: str = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class FlapGuard:
+    """Widens the tolerance by `widen` for each reversal of direction within the window from the given number on."""
+
+    window_seconds: float = 1800.0
+    reversals: int = 3
+    widen: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
 class Policy:
-    """Bounds, metrics and behavior; without metrics the service keeps its count."""
+    """Bounds, metrics and behavior; without metrics the service keeps its count.
+
+    Args:
+        tolerance: how far from its target a metric may be without any change, where the direction does not say.
+        groups: by name any (the highest of its metrics) or all (the lowest of them).
+        cpu_initialization_period_seconds, initial_readiness_delay_seconds: as the HPA's flags of these names: for how long an instance's
+            CPU may be that of its start.
+        pause: none, scale_up, scale_down or both: what the metrics may not do.
+    """
 
     min_replicas: int
     max_replicas: int
     metrics: tuple[Metric, ...] = ()
     behavior: Behavior = DEFAULT_BEHAVIOR
+    tolerance: float = DEFAULT_TOLERANCE
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    schedules: tuple[Schedule, ...] = ()
+    pause: str = "none"
+    flap_guard: FlapGuard | None = None
+    cpu_initialization_period_seconds: float = 300.0
+    initial_readiness_delay_seconds: float = 30.0
 
     @property
-    def longest_window_seconds(self) -> int:
+    def tolerances(self) -> tuple[float, float]:
+        """Of scale_up and of scale_down."""
+        up, down = self.behavior.scale_up.tolerance, self.behavior.scale_down.tolerance
+        return self.tolerance if up is None else up, self.tolerance if down is None else down
+
+    @property
+    def longest_window_seconds(self) -> float:
         """How far back history is needed."""
         rules = (self.behavior.scale_up, self.behavior.scale_down)
         periods = [policy.period_seconds for rule in rules for policy in rule.policies]
-        return max([rule.stabilization_window_seconds for rule in rules] + periods)
-
-
-def read_policy(scale: Reader, *, has_cpu_request: bool) -> Policy:
-    """Read a `scale` block.
-
-    Args:
-        has_cpu_request: whether run.resources.cpu is given, which a CPU utilization is a per cent of.
-    """
-    fields = scale.fields("min_replicas", "max_replicas", "metrics", "behavior")
-    min_replicas = fields["min_replicas"].integer(1, at_least=1)
-    max_replicas = fields["max_replicas"].integer(min_replicas, at_least=1)
-    if max_replicas < min_replicas:
-        fields["max_replicas"].refuse(f"must be at least min_replicas, which is {min_replicas}")
-    items = fields["metrics"].items()
-    metrics = tuple(_read_metric(item, has_cpu_request) for item in items)
-    names: set[str] = set()
-    for item, metric in zip(items, metrics):
-        if metric.name in names:
-            item.refuse(f"must have a name of its own, {metric.name!r} is taken")
-        names.add(metric.name)
-    directions = fields["behavior"].fields("scale_up", "scale_down")
-    behavior = Behavior(
-        scale_up=_read_rules(directions["scale_up"], DEFAULT_BEHAVIOR.scale_up),
-        scale_down=_read_rules(directions["scale_down"], DEFAULT_BEHAVIOR.scale_down),
-    )
-    return Policy(min_replicas, max_replicas, metrics, behavior)
-
-
-def _read_metric(item: Reader, has_cpu_request: bool) -> Metric:
-    item = _long_form(item)
-    fields = item.fields("type", "target", "name", "source", "query", "url", "expression", "window_seconds")
-    kind = fields["type"].choice(tuple(_TARGETS))
-    if fields["type"].value != kind:
-        # What else is right depends on the type.
-        return Metric(kind, Target(_TARGETS[kind][0], 1.0), name=item.path)
-    target_fields = fields["target"].fields("type", "value")
-    target = Target(
-        type=target_fields["type"].choice(_TARGETS[kind], _TARGETS[kind][0] if len(_TARGETS[kind]) == 1 else None),
-        value=target_fields["value"].number(above=0),
-    )
-    if target.type == "utilization" and not has_cpu_request:
-        target_fields["type"].refuse("needs run.resources.cpu, which the utilization is a per cent of")
-    sources = ("prometheus", "haproxy") if kind in _BALANCER_KINDS else ("prometheus",)
-    for name, owner in (("query", "prometheus"), ("url", "json"), ("expression", "json")):
-        if fields[name].given and kind != owner:
-            fields[name].refuse(f"belongs to metrics of type {owner}")
-        if not fields[name].given and kind == owner:
-            fields[name].refuse("must be text")
-    return Metric(
-        type=kind,
-        target=target,
-        name=fields["name"].text(kind, pattern=r"[A-Za-z0-9_.-]{1,63}", hint="must be letters, digits, '_', '.' or '-'"),
-        source=fields["source"].choice(sources, "prometheus"),
-        query=fields["query"].optional_text(),
-        url=fields["url"].optional_text(pattern=r"https?://\S+", hint="must be an http or https URL"),
-        expression=fields["expression"].optional_text(),
-        window_seconds=fields["window_seconds"].duration(0.0, at_most=3600),
-    )
-
-
-def _long_form(item: Reader) -> Reader:
-    """`requests: 50` is short for the long form with the kind's usual target type."""
-    value = item.value
-    if isinstance(value, dict) and len(value) == 1:
-        ((kind, target),) = value.items()
-        if kind in _SHORT_TARGETS and not isinstance(target, dict):
-            return item.replaced({"type": kind, "target": {"type": _SHORT_TARGETS[kind], "value": target}})
-    return item
-
-
-def _read_rules(direction: Reader, default: ScalingRules) -> ScalingRules:
-    fields = direction.fields("stabilization_window_seconds", "policies", "select_policy", "tolerance")
-    policies = tuple(_read_scaling_policy(item) for item in fields["policies"].items())
-    if fields["policies"].given and not policies:
-        fields["policies"].refuse("must have at least one policy; use select_policy: disabled to forbid this direction")
-    window = fields["stabilization_window_seconds"].duration(default.stabilization_window_seconds, at_most=_LONGEST_WINDOW_SECONDS)
-    return ScalingRules(
-        stabilization_window_seconds=int(window),
-        policies=policies or default.policies,
-        select_policy=fields["select_policy"].choice(("max", "min", "disabled"), default.select_policy),
-        tolerance=fields["tolerance"].number(default.tolerance, at_least=0),
-    )
-
-
-def _read_scaling_policy(item: Reader) -> ScalingPolicy:
-    fields = item.fields("type", "value", "period_seconds")
-    return ScalingPolicy(
-        type=fields["type"].choice(("pods", "percent")),
-        value=fields["value"].integer(at_least=1),
-        period_seconds=int(fields["period_seconds"].duration(at_least=1, at_most=_LONGEST_PERIOD_SECONDS)),
-    )
+        guarded = self.flap_guard.window_seconds if self.flap_guard else 0
+        return max([rule.stabilization_window_seconds for rule in rules] + periods + [guarded])

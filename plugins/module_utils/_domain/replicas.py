@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""What one metric proposes: the replica formulas of the Kubernetes HPA v2.
+"""What a target asks for: the replica formulas of the Kubernetes HPA v2.
 
 Source: pkg/controller/podautoscaler/replica_calculator.go of Kubernetes. All arithmetic is on integers (millionths
 of the metric's unit), so that 25/11 of 11 replicas is 25 and not 26.
@@ -11,141 +11,108 @@ of the metric's unit), so that 25/11 of 11 replicas is 25 and not 26.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from typing import Mapping
+from typing import Mapping, NamedTuple
 
 from . import observation as seen
-from .observation import Observation, Reading
-from .policy import Metric
+from .grouping import MICRO, group, micro
+from .observation import Observation
+from .policy import Metric, Policy
 
-_MICRO = 1_000_000
-# Whether a metric of this kind is CPU, for which instances that are not ready yet do not count as busy.
-_CPU = "cpu"
+# The largest count that the HPA's API holds.
+_MOST = 2**31 - 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Proposal:
-    """What a metric would have, or why it has no say.
+class Answer(NamedTuple):
+    """What a formula makes of a reading: what it measured, in the target's unit, and the replicas; or an error."""
 
-    Args:
-        metric: the metric's name.
-        target: in the metric's unit; target_type: as in the policy.
-        measured: utilization in per cent, average or value, whichever the target is of.
-        replicas: the proposal; None with error set.
-        age_seconds: of the reading.
-    """
-
-    metric: str
-    target: float
-    target_type: str
     measured: float | None = None
     replicas: int | None = None
-    age_seconds: float | None = None
     error: str | None = None
 
 
-def propose(metric: Metric, reading: Reading, observed: Observation, current: int, tolerances: tuple[float, float]) -> Proposal:
-    """What this metric proposes.
-
-    Args:
-        current: the service's scale, at least 1.
-        tolerances: of scale_up and scale_down.
-    """
-    proposal = Proposal(metric.name, metric.target.value, metric.target.type, age_seconds=reading.age_seconds)
-    if reading.error is not None:
-        return dataclasses.replace(proposal, error=reading.error)
-    band = _Band(tolerances)
-    target = max(1, _micro(metric.target.value))
-    numbers = list((reading.values or {}).values()) + ([reading.value] if reading.value is not None else [])
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        return dataclasses.replace(proposal, error=f"the reading {numbers} is not a finite number of at least 0")
-    if reading.values is not None:
-        return _per_instance(proposal, metric, reading.values, observed, current, target, band)
-    if reading.value is None:
-        return dataclasses.replace(proposal, error="there is no reading")
-    usage = _micro(reading.value)
-    if metric.target.type == "value":
-        return _value(proposal, usage, target, observed, current, band)
-    return _average_value(proposal, usage, target, observed.status_replicas, band)
-
-
-class _Band:
+class Band:
     """The tolerance test: 1 - down <= usage/target <= 1 + up, inclusive."""
 
     def __init__(self, tolerances: tuple[float, float]) -> None:
-        self._up, self._down = (_micro(tolerance) for tolerance in tolerances)
+        self._up, self._down = (micro(tolerance) for tolerance in tolerances)
 
     def holds(self, usage: int, target: int) -> bool:
-        return target * (_MICRO - self._down) <= usage * _MICRO <= target * (_MICRO + self._up)
+        return target * (MICRO - self._down) <= usage * MICRO <= target * (MICRO + self._up)
 
 
-def _value(proposal: Proposal, usage: int, target: int, observed: Observation, current: int, band: _Band) -> Proposal:
-    proposal = dataclasses.replace(proposal, measured=usage / _MICRO)
+def of_service(metric: Metric, value: float, observed: Observation, current: int, band: Band) -> Answer:
+    """A value of the whole service, against a target of type value or average_value."""
+    usage, target = micro(value), _target(metric)
+    if metric.target is not None and metric.target.type == "value":
+        return _value(usage, target, observed, current, band)
+    there = observed.status_replicas
+    # As the HPA compares it: by what is there, and not by what is wanted.
+    measured = ceil(usage, there) / MICRO if there else 0.0
+    return Answer(measured, there if there and band.holds(usage, target * there) else capped(ceil(usage, target)))
+
+
+def _value(usage: int, target: int, observed: Observation, current: int, band: Band) -> Answer:
+    measured = usage / MICRO
+    if current == 0:
+        return Answer(measured, capped(ceil(usage, target)))
     if band.holds(usage, target):
-        return dataclasses.replace(proposal, replicas=current)
+        return Answer(measured, current)
     ready = observed.count(seen.READY)
     if ready == 0:
         # The HPA proposes 0 here (kubernetes/kubernetes#130130); not knowing must not remove anything.
-        return dataclasses.replace(proposal, error="no instance is ready, so that the value says nothing about their number")
-    return dataclasses.replace(proposal, replicas=_ceil(usage * ready, target))
+        return Answer(measured, error="no instance is ready, so that the value says nothing about their number")
+    return Answer(measured, capped(ceil(usage * ready, target)))
 
 
-def _average_value(proposal: Proposal, usage: int, target: int, status_replicas: int, band: _Band) -> Proposal:
-    if status_replicas == 0:
-        return dataclasses.replace(proposal, measured=0.0, replicas=_ceil(usage, target))
-    proposal = dataclasses.replace(proposal, measured=_ceil(usage, status_replicas) / _MICRO)
-    if band.holds(usage, target * status_replicas):
-        return dataclasses.replace(proposal, replicas=status_replicas)
-    return dataclasses.replace(proposal, replicas=_ceil(usage, target))
-
-
-def _per_instance(
-    proposal: Proposal, metric: Metric, values: Mapping[str, float], observed: Observation, current: int, target: int, band: _Band
-) -> Proposal:
-    samples = dict(values)
-    counted = {name: state for name, state in observed.states.items() if state in seen.LIVE}
-    # For CPU an instance that was never ready says nothing yet; one that was ready once still counts.
-    unready = {name for name, state in counted.items() if state == seen.STARTING and metric.type == _CPU}
-    missing = {name for name in counted if name not in samples} - unready
-    usages = {name: _micro(samples[name]) for name in counted if name in samples and name not in unready}
+def of_instances(metric: Metric, samples: Mapping[str, float], observed: Observation, policy: Policy, current: int, band: Band) -> Answer:
+    """A value of each instance, against a target of type utilization or average_value."""
+    usages, unready, missing = group(metric, samples, observed, policy)
     if not usages:
-        return dataclasses.replace(proposal, error=f"none of {len(counted)} instances has a sample")
-    utilization = metric.target.type == "utilization"
-    request = _micro(observed.request or 0)
-    if utilization and not request:
-        return dataclasses.replace(proposal, error="run.resources.cpu is not given, which the utilization is a per cent of")
+        return Answer(error=f"none of {len(unready) + len(missing)} instances has a sample")
+    utilization = metric.target is not None and metric.target.type == "utilization"
+    target = _target(metric)
+    requests: dict[str, int] = {}
+    if utilization:
+        requests = {name: micro(observed.requests.get(name, 0)) for name in (*usages, *unready, *missing)}
+        lacking = [name for name, request in requests.items() if request <= 0]
+        if lacking:
+            return Answer(error=f"{', '.join(lacking)}: no CPU request, which the utilization is a per cent of; see run.resources.cpu")
 
-    def measure(of: dict[str, int]) -> tuple[int, int]:
-        """(usage, goal) whose ratio decides; the utilization is a whole per cent before the ratio is taken."""
+    def measure(of: Mapping[str, int]) -> int:
+        """The utilization is a whole per cent before a ratio is taken of it."""
         total = sum(of.values())
-        return (100 * total // (request * len(of)) * _MICRO, target) if utilization else (total // len(of), target)
+        return 100 * total // sum(requests[name] for name in of) * MICRO if utilization else total // len(of)
 
-    usage, goal = measure(usages)
-    proposal = dataclasses.replace(proposal, measured=usage / _MICRO)
-    above = usage > goal
-    if not missing and not (unready and above):
-        replicas = current if band.holds(usage, goal) else _ceil(usage * len(usages), goal)
-        return dataclasses.replace(proposal, replicas=replicas)
+    first = measure(usages)
+    measured = first / MICRO
+    if not missing and not (unready and first > target):
+        return Answer(measured, current if band.holds(first, target) else capped(ceil(first * len(usages), target)))
     refilled = dict(usages)
-    if usage < goal:
-        # Missing data is taken as fully used when going down, as idle when going up.
-        full = request * max(100 * _MICRO, target) // (100 * _MICRO) if utilization else target
-        refilled.update(dict.fromkeys(missing, full))
-    elif above:
-        refilled.update(dict.fromkeys(missing | unready, 0))
-    usage_again, goal = measure(refilled)
-    flipped = (usage < goal < usage_again) or (usage_again < goal < usage)
-    if band.holds(usage_again, goal) or flipped:
-        return dataclasses.replace(proposal, replicas=current)
-    replicas = _ceil(usage_again * len(refilled), goal)
-    contradicts = (usage_again < goal and replicas > current) or (usage_again > goal and replicas < current)
-    return dataclasses.replace(proposal, replicas=current if contradicts else replicas)
+    if first < target:
+        # What is missing is taken as fully used when there is less to do, and as idle when there is more.
+        for name in missing:
+            refilled[name] = requests[name] * max(100 * MICRO, target) // (100 * MICRO) if utilization else target
+    elif first > target:
+        refilled.update(dict.fromkeys((*missing, *unready), 0))
+    again = measure(refilled)
+    flipped = first < target < again or again < target < first
+    if band.holds(again, target) or flipped:
+        return Answer(measured, current)
+    replicas = capped(ceil(again * len(refilled), target))
+    # While a rollout surges there are more instances than the scale says.
+    contradicts = (again < target and replicas > current) or (again > target and replicas < current)
+    return Answer(measured, current if contradicts else replicas)
 
 
-def _micro(value: float) -> int:
-    return round(value * _MICRO)
+def _target(metric: Metric) -> int:
+    return max(1, micro(metric.target.value)) if metric.target is not None else 1
 
 
-def _ceil(numerator: int, denominator: int) -> int:
+def capped(replicas: int) -> int:
+    """At most the largest count that the HPA's API holds."""
+    return min(replicas, _MOST)
+
+
+def ceil(numerator: int, denominator: int) -> int:
+    """Rounded up, in integers."""
     return -(-numerator // denominator)

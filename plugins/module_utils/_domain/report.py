@@ -137,8 +137,8 @@ def read_decisions(lines: Iterable[str], service: str) -> tuple[list[LoggedDecis
 
 
 def _decision(raw: Mapping[str, Any]) -> LoggedDecision:
-    desired = int(raw["desired"])
-    current = desired if raw.get("current") is None else int(raw["current"])
+    desired = int(raw["desired_replicas"])
+    current = desired if raw.get("current_replicas") is None else int(raw["current_replicas"])
     kind = raw.get("kind") or ("scale_up" if desired > current else "scale_down" if desired < current else "steady")
     metrics = tuple(_proposal(proposal) for proposal in raw.get("proposals") or ())
     return LoggedDecision(float(raw["time"]), current, desired, str(kind), str(raw.get("reason") or ""), metrics)

@@ -21,7 +21,7 @@ from .._clients.prometheus import Prometheus
 from .._clients.sockets import established
 from .._domain.errors import AutoscaleError
 from .._domain.providers import SUPERVISOR, SYSTEMD
-from . import doctor_balancer, doctor_host
+from . import doctor_balancer, doctor_host, doctor_schedules
 
 OLDEST_PYTHON = (3, 9)
 OLDEST_CONSUL = (1, 8)
@@ -228,6 +228,10 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         "consul kv": (_kv_readable, 'give the token key_prefix "autoscale/" with policy write'),
         "consul sessions": (_locks, 'give the token session_prefix "" with policy write; the agent\'s node has to be registered'),
         "clock": _CLOCK,
+        "schedules": (
+            lambda setup: doctor_schedules.evaluated(_consul(setup)),
+            "install what is missing for the Python that runs Ansible (pip install cronsim tzdata), or correct and deploy the service",
+        ),
         "prometheus": (_prometheus, "start Prometheus, or correct autoscale_prometheus_url"),
         "prometheus labels": (_series, "write the scrape configuration with the role microservices.autoscale.prometheus"),
     },

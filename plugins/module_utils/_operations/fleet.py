@@ -14,14 +14,17 @@ from typing import Any, Iterable, Iterator, Mapping
 from .._clients.consul import Consul
 from .._domain import observation as seen
 from .._domain.balancing import kinds_of, require_balanceable
+from .._domain.bookkeeping import decided, scaled
+from .._domain.budget import Budget
 from .._domain.decision import Decision, decide, keep
 from .._domain.description import require_known_groups
 from .._domain.documents import Record, Signing, Slot, history_content
-from .._domain.errors import AutoscaleError
-from .._domain.observation import Observation, Override
-from .._domain.plan import PHASES, START, STOP, Fleet, ServicePlan, Situation, plan
+from .._domain.explanation import decision_line, kept
+from .._domain.observation import Observation
+from .._domain.plan import PHASES, START, STOP, ServicePlan, plan
 from .._domain.service import Service
-from . import decision_log
+from .._domain.situation import Fleet, Situation
+from . import decision_log, overrides
 from .locks import fleet_lock
 from .metrics import Sources, read_metrics
 from .observe import Catalog, known_hosts, observations, read_catalog
@@ -46,7 +49,7 @@ class Request:
         removing: whether the services are taken away, also where nothing in Consul says so yet (check mode).
         scale_by: a change of the count by hand; it becomes an override.
         override_seconds: how long that holds.
-        max_removals: how many instances may leave the fleet in one run.
+        budget: how much may change in one run.
     """
 
     hosts: tuple[Mapping[str, Any], ...]
@@ -59,7 +62,7 @@ class Request:
     removing: bool = False
     scale_by: int = 0
     override_seconds: float = 3600.0
-    max_removals: int = 10
+    budget: Budget = Budget()
 
     @property
     def keep_count(self) -> bool:
@@ -95,7 +98,7 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     }
     nodes = {str(host["node"]): str(host["name"]) for host in request.hosts}
     catalog = read_catalog(consul, by_service, nodes, now)
-    observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now))
+    observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now), now)
     situations = tuple(
         Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
         for name, record in by_service.items()
@@ -106,7 +109,8 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
         groups=request.groups,
         balancers=tuple(name for name in request.groups.get(request.balancers, ()) if name in hosts),
         ports={name: catalog.ports.get(host.node, frozenset()) for name, host in hosts.items()},
-        max_removals=request.max_removals,
+        budget=request.budget,
+        size=catalog.size,
     )
     plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit))
     problems = tuple(f"{name}: {problem}" for name, problem in records.problems.items())
@@ -127,21 +131,9 @@ def _with_described(records: Records, described: Iterable[Service]) -> Records:
 
 
 def _with_override(record: Record, request: Request, now: float) -> Record:
-    """A change by hand pins the bound that the next runs would otherwise undo it by."""
     if not request.scale_by:
         return record
-    name, policy = record.service.name, record.service.scale
-    if record.scale is None:
-        raise AutoscaleError(f"{name}: cannot be scaled by hand before its first deploy")
-    wanted = record.scale + request.scale_by
-    if not policy.min_replicas <= wanted <= policy.max_replicas:
-        raise AutoscaleError(
-            f"{name}: {record.scale} {request.scale_by:+d} is {wanted} replicas, but its policy allows "
-            f"{policy.min_replicas} to {policy.max_replicas}; deploy it with other bounds first"
-        )
-    expires = now + request.override_seconds
-    pinned = Override(min_replicas=wanted, expires=expires) if request.scale_by > 0 else Override(max_replicas=wanted, expires=expires)
-    return dataclasses.replace(record, override=pinned)
+    return dataclasses.replace(record, override=overrides.pinned(record, request.scale_by, request.override_seconds, now))
 
 
 def commit(
@@ -169,7 +161,8 @@ def commit(
         picture = look(consul, sources, signing, dataclasses.replace(request, services=held))
         for situation, made in zip(picture.situations, picture.plans):
             _commit_service(consul, signing, session, situation, made, picture, request)
-    decision_log.append(log, [(situation.decision, picture.now) for situation in picture.situations if _news(situation)])
+    news = [one.decision for one, made in zip(picture.situations, picture.plans) if _news(one, made)]
+    decision_log.append(log, [(decision, picture.now) for decision in news])
     return picture
 
 
@@ -178,15 +171,10 @@ def _commit_service(
 ) -> None:
     record = situation.record
     contents: dict[str, Mapping[str, Any] | None] = {}
-    books = _history(situation, picture)
+    books = _history(situation, made, picture)
     if made.desired != record.scale and not record.removing and made.steps:
         contents["scale"] = {"replicas": made.desired}
-        keep, history = record.service.scale.longest_window_seconds, books.history
-        if record.scale is None:
-            # As the HPA seeds its log, so that a first low reading cannot shrink what was just deployed.
-            history = history.recommending(picture.now, made.desired, keep)
-        else:
-            history = history.scaled(picture.now, made.desired - record.scale, keep)
+        history = scaled(books.history, record.service.scale, record.scale, made.desired, picture.now)
         books = dataclasses.replace(books, history=history)
     if history_content(books) != history_content(record):
         contents["history"] = history_content(books)
@@ -216,16 +204,19 @@ def keep_books(consul: Consul, signing: Signing, picture: Picture, *, log: str |
         record = situation.record
         if made.steps or record.lock is not None or record.scale is None:
             continue
-        history = _history(situation, picture)
+        history = _history(situation, made, picture)
         if history_content(history) == history_content(record):
             continue
-        if write_documents(consul, None, record, {"history": history_content(history)}, signing) and _news(situation):
+        if write_documents(consul, None, record, {"history": history_content(history)}, signing) and _news(situation, made):
             news.append((situation.decision, picture.now))
     decision_log.append(log, news)
 
 
-def _news(situation: Situation) -> bool:
-    return situation.decision.kind != "kept" and _outlook(situation.decision) != situation.record.outlook
+def _news(situation: Situation, made: ServicePlan) -> bool:
+    """Whether a decision is in force from now on that was not before; one that waits for a later run is not."""
+    decision = situation.decision
+    waits = decision.desired != decision.current and not made.steps
+    return decision.kind != "kept" and not waits and _outlook(decision) != situation.record.outlook
 
 
 def _outlook(decision: Decision) -> str:
@@ -233,32 +224,28 @@ def _outlook(decision: Decision) -> str:
     return f"{decision.kind if decision.kind in ('limited', 'held') else 'settled'} {decision.desired}"
 
 
-def _history(situation: Situation, picture: Picture) -> Record:
+def _history(situation: Situation, made: ServicePlan, picture: Picture) -> Record:
     """The record with everything that its history document keeps brought up to date."""
     record, decision = situation.record, situation.decision
-    history = record.history
-    if decision.recommendation is not None:
-        history = history.recommending(picture.now, decision.recommendation, record.service.scale.longest_window_seconds)
-    last = record.last_decision
-    if _news(situation) and decision.kind != "steady":
-        last = {
-            "time": round(picture.now, 3),
-            "kind": decision.kind,
-            "current": decision.current,
-            "desired": decision.desired,
-            "reason": decision.reason,
-        }
+    history = decided(record.history, record.service.scale, decision, picture.now)
+    news, last = _news(situation, made), record.last_decision
+    if news and decision.kind != "steady":
+        last = {"time": round(picture.now, 3), **kept(decision.to_dict())}
     return dataclasses.replace(
         record,
         history=history,
         critical_since=dict(picture.catalog.critical_since.get(record.service.name, {})),
         last_decision=last,
-        outlook=_outlook(decision) if _news(situation) else record.outlook,
+        outlook=_outlook(decision) if news else record.outlook,
     )
 
 
-def outcome(picture: Picture, check_mode: bool) -> Outcome:
-    """The picture as a module returns it: a change in check mode only, since the steps are carried out by others."""
+def outcome(picture: Picture, check_mode: bool, explain: bool = False) -> Outcome:
+    """The picture as a module returns it: a change in check mode only, since the steps are carried out by others.
+
+    Args:
+        explain: whether all decisions are told in full, as in check mode; for a large fleet they are large.
+    """
     working = [made for made in picture.plans if made.steps]
     steps: dict[str, dict[str, list[Any]]] = {phase: {} for phase in PHASES}
     for made in working:
@@ -275,13 +262,13 @@ def outcome(picture: Picture, check_mode: bool) -> Outcome:
             "pools": {made.service: made.pools for made in working},
             "settled": {made.service: sorted(_settled(made)) for made in working},
         },
-        "summary": [line for made in picture.plans for line in _lines(made)],
+        "summary": [line for situation, made in zip(picture.situations, picture.plans) for line in _lines(situation, made)],
         "problems": list(picture.problems),
     }
     changes = tuple(
         Change(f"service {made.service}", {"replicas": made.current}, {"replicas": made.desired, **_what(made)}) for made in working
     )
-    if check_mode:
+    if check_mode or explain:
         facts["decisions"] = {situation.decision.service: situation.decision.to_dict() for situation in picture.situations}
     return Outcome(changes if check_mode else (), facts)
 
@@ -297,9 +284,12 @@ def _what(made: ServicePlan) -> dict[str, list[str]]:
     return {"balances": sorted(made.pools)} if made.pools else {"resumes": sorted(_settled(made))}
 
 
-def _lines(made: ServicePlan) -> Iterator[str]:
+def _lines(situation: Situation, made: ServicePlan) -> Iterator[str]:
+    """What changes, or else a decision that is new, and the notes; a decision that goes on is not told again in every run."""
     if made.steps:
         what = "; ".join(f"{verb} {', '.join(ids)}" for verb, ids in _what(made).items())
         yield f"{made.service}: {made.current or 0} -> {made.desired}: {made.reason}; {what}"
+    elif _news(situation, made):
+        yield decision_line(situation.decision.to_dict())
     for note in made.notes:
         yield f"{made.service}: {note}"

@@ -19,9 +19,11 @@ from .._domain.documents import Record
 from .._domain.errors import AutoscaleError
 from .._domain.names import section_name
 from .._domain.observation import Reading
-from .._domain.policy import Metric
+from .._domain.policy import Metric, Source
+from .formulas import evaluate
 
 _PARALLEL = 8
+_FREE = ("prometheus", "json")
 
 # The contract: every series carries the labels service, instance_id and host; see the role prometheus.
 # Demand is what arrives at HAProxy's frontend: a backend counts a request only when it leaves the queue. Nginx has no queue, and writes a
@@ -52,6 +54,11 @@ QUERIES = {
     ),
 }
 _BALANCERS = "is HAProxy's built-in exporter scraped, or mtail beside Nginx, which knows a service from its next request or reload on?"
+# When the process of an instance was started: its first CPU is that of its start.
+_STARTED = (
+    'max by (service, instance_id) (process_start_time_seconds{instance_id!=""})'
+    ' or max by (service, instance_id) (namedprocess_namegroup_oldest_start_time_seconds{instance_id!=""})'
+)
 _HINTS = {
     "requests": _BALANCERS,
     "response_time": _BALANCERS,
@@ -76,22 +83,34 @@ class Sources:
 
 def read_metrics(records: Mapping[str, Record], sources: Sources, now: float) -> dict[str, tuple[Reading, ...]]:
     """One reading per metric of each policy, in the policy's order; a failing source gives readings with an error."""
-    wanted = {(name, metric) for name, record in records.items() for metric in record.service.scale.metrics}
-    shared = {_shared(metric, sources) for _name, metric in wanted}
-    own = [metric for _name, metric in wanted if metric.type in ("prometheus", "json")]
+    wanted = {source for record in records.values() for metric in record.service.scale.metrics for source in _sources_of(metric)}
+    shared = {_shared(source, sources) for source in wanted if source.type in QUERIES}
+    own = [source for source in wanted if source.type in _FREE]
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
         by_kind = dict(zip(shared, pool.map(lambda key: _read_kind(key, records, sources, now), shared)))
-        by_metric = dict(zip(own, pool.map(lambda metric: _read_own(metric, sources, now), own)))
-    return {
-        name: tuple(
-            by_metric[metric] if metric in by_metric else by_kind[_shared(metric, sources)](name) for metric in record.service.scale.metrics
-        )
-        for name, record in records.items()
-    }
+        by_source = dict(zip(own, pool.map(lambda source: _read_own(source, sources, now), own)))
+
+    def read(service: str, source: Source) -> Reading:
+        return by_source[source] if source in by_source else by_kind[_shared(source, sources)](service)
+
+    def reading(service: str, metric: Metric) -> Reading:
+        if metric.type == "fixed":
+            return Reading()
+        if metric.type == "formula":
+            return evaluate(metric.formula or "", {name: read(service, source) for name, source in metric.readings.items()})
+        return read(service, metric.measured_by)
+
+    return {name: tuple(reading(name, metric) for metric in record.service.scale.metrics) for name, record in records.items()}
 
 
-def _shared(metric: Metric, sources: Sources) -> tuple[str, str, float]:
-    return metric.type, metric.source, metric.window_seconds or sources.window_seconds
+def _sources_of(metric: Metric) -> tuple[Source, ...]:
+    if metric.type == "formula":
+        return tuple(metric.readings.values())
+    return () if metric.type == "fixed" else (metric.measured_by,)
+
+
+def _shared(source: Source, sources: Sources) -> tuple[str, str, float]:
+    return source.type, source.source, source.window_seconds or sources.window_seconds
 
 
 class _Answers:
@@ -107,29 +126,36 @@ class _Answers:
 
 def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sources: Sources, now: float) -> _Answers:
     kind, source, window = key
-    if kind not in QUERIES:
-        return _Answers({}, "not a ready-made kind")
     try:
         if source == "haproxy":
             return _Answers(*_from_haproxy(kind, sorted(records), sources.haproxy))
         samples = _prometheus(sources).query(QUERIES[kind] % {"window": max(1, math.ceil(window))})
+        started = _prometheus(sources).query(_STARTED) if kind == "cpu" else []
     except AutoscaleError as error:
         return _Answers({}, error.message.replace("%", "%%"))
     what = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s"
-    return _Answers(_by_service(kind, samples, now), f"{what}: {_HINTS[kind]}")
+    readings = _by_instance(samples, started, window, now) if kind == "cpu" else _by_service(samples, now)
+    return _Answers(readings, f"{what}: {_HINTS[kind]}")
 
 
-def _by_service(kind: str, samples: Iterable[Sample], now: float) -> dict[str, Reading]:
-    by_instance: dict[str, dict[str, float]] = {}
-    readings = {}
+def _by_service(samples: Iterable[Sample], now: float) -> dict[str, Reading]:
+    return {sample.labels.get("service", ""): Reading(value=sample.value, age_seconds=_age(sample, now)) for sample in samples}
+
+
+def _by_instance(samples: Iterable[Sample], started: Iterable[Sample], window: float, now: float) -> dict[str, Reading]:
+    values: dict[str, dict[str, float]] = {}
+    ages: dict[str, float] = {}
+    running: dict[str, dict[str, float]] = {}
     for sample in samples:
         service = sample.labels.get("service", "")
-        if kind == "cpu":
-            by_instance.setdefault(service, {})[sample.labels.get("instance_id", "")] = sample.value
-            readings[service] = Reading(values=by_instance[service], age_seconds=_age(sample, now))
-        else:
-            readings[service] = Reading(value=sample.value, age_seconds=_age(sample, now))
-    return readings
+        values.setdefault(service, {})[sample.labels.get("instance_id", "")] = sample.value
+        ages[service] = _age(sample, now)
+    for sample in started:
+        running.setdefault(sample.labels.get("service", ""), {})[sample.labels.get("instance_id", "")] = max(0.0, now - sample.value)
+    return {
+        service: Reading(values=found, age_seconds=ages[service], running_seconds=running.get(service, {}), window_seconds=window)
+        for service, found in values.items()
+    }
 
 
 def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats, ...]) -> tuple[dict[str, Reading], str]:
@@ -155,18 +181,21 @@ def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats,
     return readings, "HAProxy's statistics have no proxy of service %(service)s"
 
 
-def _read_own(metric: Metric, sources: Sources, now: float) -> Reading:
+def _read_own(source: Source, sources: Sources, now: float) -> Reading:
     """A free query, or a JSON endpoint."""
     try:
-        if metric.type == "json":
-            return Reading(value=read_json(metric.url or "", metric.expression or ""), age_seconds=0.0)
-        samples = _prometheus(sources).query(metric.query or "")
+        if source.type == "json":
+            return Reading(value=read_json(source.url or "", source.expression or ""), age_seconds=0.0)
+        samples = _prometheus(sources).query(source.query or "")
     except AutoscaleError as error:
         return Reading(error=error.message)
     if not samples:
-        return Reading(error=f"Prometheus at {_prometheus(sources).url} answers the query {metric.query!r} with nothing")
+        return Reading(error=f"Prometheus at {_prometheus(sources).url} answers the query {source.query!r} with nothing")
+    age = max(_age(sample, now) for sample in samples)
+    if source.per_instance:
+        return Reading(values={sample.labels.get("instance_id", ""): sample.value for sample in samples}, age_seconds=age)
     # As the HPA does with an external metric: the value is the sum of all series.
-    return Reading(value=sum(sample.value for sample in samples), age_seconds=max(_age(sample, now) for sample in samples))
+    return Reading(value=sum(sample.value for sample in samples), age_seconds=age)
 
 
 def _prometheus(sources: Sources) -> Prometheus:

@@ -14,9 +14,10 @@ from typing import Any, Callable, Iterable, Mapping
 from .._clients.consul import Consul
 from .._domain import observation as seen
 from .._domain.documents import Record
-from .._domain.observation import Instance, Observation, Reading
+from .._domain.observation import Instance, Observation, Reading, Times
 from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
+from .schedules import Calendar
 
 MARK = "autoscale-service"
 # Reads of nodes under way at once: one reads while Consul answers the others.
@@ -33,6 +34,7 @@ class Catalog:
         alive: the nodes whose agent answers.
         addresses: of the nodes.
         ports: taken ports by node, of any registered service.
+        size: how many instances there are, of all services of ours.
     """
 
     instances: Mapping[str, tuple[Instance, ...]]
@@ -40,6 +42,7 @@ class Catalog:
     alive: frozenset[str]
     addresses: Mapping[str, str]
     ports: Mapping[str, frozenset[int]]
+    size: int = 0
 
 
 def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[str, str], now: float) -> Catalog:
@@ -60,6 +63,7 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
     instances: dict[str, list[Instance]] = {}
     since: dict[str, dict[str, float]] = {}
     ports: dict[str, frozenset[int]] = {}
+    size = 0
     wanted = sorted(addresses.keys() & ({node for node, service in checks if service} | nodes.keys()))
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
         services = list(pool.map(consul.node_services, wanted))
@@ -67,12 +71,13 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
         ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
         for entry in registered:
             name = str((entry.get("Meta") or {}).get(MARK, ""))
+            size += bool(name) and name == entry["Service"]
             record = records.get(name) if name == entry["Service"] else None
             if record is None:
                 continue
             instance = _instance(entry, node, nodes.get(node), record, checks, node in alive, now, since.setdefault(name, {}))
             instances.setdefault(name, []).append(instance)
-    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports)
+    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports, size)
 
 
 def _instance(
@@ -123,24 +128,44 @@ def _failing(instance_id: str, seconds: float, record: Record, node_alive: bool)
 
 
 def observations(
-    records: Mapping[str, Record], catalog: Catalog, readings: Callable[[Mapping[str, Record]], Mapping[str, tuple[Reading, ...]]]
+    records: Mapping[str, Record],
+    catalog: Catalog,
+    readings: Callable[[Mapping[str, Record]], Mapping[str, tuple[Reading, ...]]],
+    now: float,
 ) -> dict[str, Observation]:
     """One observation per service.
 
     Args:
         readings: reads the metrics of all policies; see metrics.read_metrics.
+        now: at which the schedules are evaluated, in seconds since the epoch.
     """
     read = readings(records)
+    there = catalog.instances
+    calendar = Calendar(now)
+    scheduled = {name: calendar.evaluate(record.service.scale.schedules) for name, record in records.items()}
     return {
         name: Observation(
             current_replicas=record.scale,
-            states={instance.id: instance.state for instance in catalog.instances.get(name, ())},
+            states={instance.id: instance.state for instance in there.get(name, ())},
             readings=read.get(name, ()),
             history=record.history,
             override=record.override,
-            request=record.service.run.resources.cpu,
+            requests=dict.fromkeys((instance.id for instance in there.get(name, ())), record.service.run.resources.cpu or 0.0),
+            times=_times(read.get(name, ())),
+            schedules=scheduled[name].active,
+            schedule_errors=scheduled[name].errors,
+            next_change=scheduled[name].next_change,
         )
         for name, record in records.items()
+    }
+
+
+def _times(readings: Iterable[Reading]) -> dict[str, Times]:
+    """Since when the instances are there, by the sources that know it; that an instance is ready is what Consul says."""
+    return {
+        instance: Times(started=seconds, sample_age=reading.age_seconds, sample_window=reading.window_seconds)
+        for reading in readings
+        for instance, seconds in reading.running_seconds.items()
     }
 
 

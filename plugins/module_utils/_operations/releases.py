@@ -11,11 +11,11 @@ import os
 from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
-from .._domain.description import read_service, read_services
 from .._domain.documents import ROOT, Record, Signing, key_of, release_content
 from .._domain.errors import AutoscaleError, InvalidDescription
 from .._domain.service import Service
 from . import locks
+from .descriptions import read_service, read_services
 from .lease import lock_key
 from .observe import MARK
 from .outcome import Change, Outcome

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
 from .._clients.consul import Consul
 from .._domain import observation as seen
@@ -17,6 +17,7 @@ from .._domain.observation import Instance
 from .._domain.service import Service
 from .observe import read_catalog
 from .outcome import Outcome
+from .overrides import moment
 from .records import read_records, select
 
 _HEADINGS = ("SERVICE", "VERSION", "DESIRED", "READY", "DRAINING", "OTHER", "LAST DECISION")
@@ -54,7 +55,8 @@ def _row(record: Record, instances: tuple[Instance, ...], at_hand: Service | Non
         "last_decision": last,
         "age_seconds": round(now - last["time"]) if last else None,
         "outlook": record.outlook,
-        "override": None if override is None or not override.in_force(now) else vars(override),
+        "override": None if override is None or (left := override.left(now)) is None else vars(left),
+        "policy_pause": service.scale.pause,
         "removing": record.removing,
         "locked_by": dict(record.lock) if record.lock else None,
         "drift": at_hand is not None and at_hand != service,
@@ -66,10 +68,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     others = [f"{count} {state}" for state, count in row["other"].items()] + ([f"{row['outdated']} outdated"] if row["outdated"] else [])
     last = row["last_decision"]
     notes = [f"{row['age_seconds']} s ago: {last['reason']}" if last else "none yet"]
-    if (row["outlook"] or "").startswith("held") and not (last and last["kind"] == "held"):
+    outlook, _space, count = (row["outlook"] or "").partition(" ")
+    if outlook == "held" and not (last and last["kind"] == "held"):
         notes.append("held")
-    if row["override"]:
-        notes.append(f"override until {time.strftime('%H:%M:%S', time.localtime(row['override']['expires']))}")
+    if outlook == "settled" and last and last["kind"] in ("held", "limited"):
+        notes.append(f"{count} is right since")
+    notes += _by_hand(row["override"]) if row["override"] else []
+    if row["policy_pause"] != "none":
+        notes.append(f"paused: {row['policy_pause']} by its policy")
     if row["removing"]:
         notes.append("being removed")
     if row["locked_by"]:
@@ -78,6 +84,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         notes.append("the description at hand differs from the release")
     desired = "-" if row["desired"] is None else str(row["desired"])
     return row["service"], row["version"], desired, str(row["ready"]), str(row["draining"]), ", ".join(others) or "-", "; ".join(notes)
+
+
+def _by_hand(override: dict[str, Any]) -> Iterator[str]:
+    for bound in ("min_replicas", "max_replicas"):
+        if override[bound] is not None:
+            yield f"{bound} pinned to {override[bound]} until {moment(override['expires'])}"
+    if override["pause"] != "none":
+        yield f"paused: {override['pause']} until {moment(override['pause_expires'])}"
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

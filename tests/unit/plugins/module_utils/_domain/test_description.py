@@ -69,7 +69,7 @@ def test_a_whole_description():
         ),
         hosts="app",
         port_range=PortRange(20000, 20009),
-        scale=Policy(2, 20, (Metric("cpu", Target("utilization", 80.0), "cpu"),)),
+        scale=Policy(2, 20, (Metric("cpu", "cpu", Target("utilization", 80.0)),)),
         check=Check(http="/healthz", tcp=False, interval=2.0, timeout=0.5, grace=120.0),
         balance=Balance(Listen(8080, "192.0.2.1"), "least_conn", 10, 4),
         deploy=Deploy(min_healthy_time=10.0, healthy_deadline=300.0),

@@ -19,7 +19,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.do
     write_document,
 )
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History, Override
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.history import History
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Override
 from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, service
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ def test_equal_content_is_one_text():
 def test_what_is_written_reads_the_same(document, signing):
     content = {"a": [1, 2.5, "ü", None], "b": {"c": True}}
     read = read_document(document, "shop", written(document, content, signing), signing)
-    assert read == {**content, "schema": 1, "service": "shop", "time": NOW}
+    assert read == {**content, "schema": 2 if document == "history" else 1, "service": "shop", "time": NOW}
 
 
 @pytest.mark.parametrize(("document", "expected"), [(name, True) for name in SIGNED] + [(name, False) for name in UNSIGNED])
@@ -217,3 +218,28 @@ def test_a_damaged_document_is_refused_or_a_record_of_the_right_types(place, dam
     assert all(isinstance(since, float) for since in record.critical_since.values())
     assert all(isinstance(name, str) for pool in record.pools.values() for name in pool["servers"])
     assert all(isinstance(slot, Slot) and isinstance(slot.port, int) for slot in record.pending)
+
+
+def test_a_history_of_schema_1_is_read_and_written_as_schema_2():
+    content = {"recommendations": [[NOW - 20, 4]], "events": [[NOW - 20, -1]], "critical_since": {}, "last_decision": None, "outlook": None}
+    old = json.dumps({**content, "schema": 1, "service": "shop", "time": NOW})
+    record = read_record("shop", {"release": documents()["release"], "history": old}, {}, KEYED)
+    assert record.history == History(((NOW - 20, 4),), ((NOW - 20, -1),))
+    new = written("history", history_content(record))
+    assert json.loads(new)["schema"] == 2
+    assert read_record("shop", {"release": documents()["release"], "history": new}, {}, KEYED) == record
+
+
+def test_a_history_of_a_schema_to_come_is_refused():
+    with pytest.raises(AutoscaleError, match="is not a document of schema 2 for shop; written by another version"):
+        read_document("history", "shop", altered(written("history", {}), schema=3), KEYED)
+
+
+def test_a_history_stays_below_512_kib_however_often_it_changes():
+    history = History()
+    for second in range(6000):
+        history = history.recommending(NOW + second, second % 2 + 2_000_000_000, 86400).scaled(NOW + second, 1_000_000_000, 86400)
+    assert len(written("history", history_content(Record(service(), history=history)))) < 512 * 1024 / 2
+    # What is old is told together, by its highest count: a window never holds less.
+    assert history.recommended_since(NOW - 1)[0] == 2_000_000_001
+    assert sum(change for _time, change in history.events) == 6000 * 1_000_000_000

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History, Observation, Override
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.history import History
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Observation, Override
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

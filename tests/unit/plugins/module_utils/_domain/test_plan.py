@@ -8,6 +8,7 @@ import dataclasses
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.budget import Budget
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Record, Slot
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.plan import PHASES, Situation, instance_item, plan
 from ansible_collections.microservices.autoscale.tests.unit.builders import decision, fleet, host, instance, service, situation
@@ -345,19 +346,109 @@ def test_an_empty_answer_is_no_wonder_before_anything_was_in_rotation():
     assert len(planned(situation(SHOP, [], 2)).starts) == 2
 
 
+# To zero and from zero
+
+
+def test_a_service_goes_to_zero_and_its_pool_stays_on_the_balancer():
+    made = planned(situation(SHOP, [ONE, TWO], 0))
+    assert did(made)[-1] == ("forget", "lb1", ())
+    assert made.steps["forget"]["lb1"][0]["state"] == "present"
+    assert sorted(one.id for one in made.stops) == [ONE.id, TWO.id]
+
+
+def test_a_parked_instance_is_left_alone_on_the_way_to_zero():
+    made = planned(situation(SHOP, [ONE, stated(TWO, seen.PARKED)], 0, pool=[ONE.id]))
+    assert [one.id for one in made.stops] == [ONE.id]
+
+
+def test_a_rollout_that_is_unfinished_keeps_a_service_from_zero():
+    made = planned(situation(NEXT, [ONE, instance(NEXT, "app2", 20000)], 0))
+    assert (made.stops, made.notes) == ([], ["may not shrink while a rollout is unfinished: run the playbook deploy to finish it"])
+
+
+def at_zero(desired, scale=0, servers=()):
+    pools = {"lb1": {"digest": "confirmed", "servers": list(servers)}}
+    return Situation(Record(SHOP, scale=scale, pools=pools), decision(desired, scale), ())
+
+
+def test_a_service_at_zero_is_at_rest():
+    empty = planned(at_zero(0)).pools
+    made = planned(Situation(Record(SHOP, scale=0, pools=empty), decision(0), ()))
+    assert (made.steps, made.problems, made.notes) == ({}, [], [])
+
+
+def test_from_zero():
+    made = planned(at_zero(1))
+    assert (did(made), made.problems) == ([("start", "app1", "app1-20000"), ("balance", "lb1", ("app1-20000",))], [])
+
+
+def test_what_a_killed_run_left_of_a_service_at_zero_is_taken_away():
+    """Its pool was not confirmed to be empty; with a count of 0 an empty answer is what there should be."""
+    made = planned(at_zero(0, servers=[ONE.id]))
+    assert (did(made), made.problems) == ([("balance", "lb1", ()), ("stop", "app1", "app1-20000")], [])
+
+
+def test_an_empty_answer_on_the_way_to_zero_is_suspect():
+    """The count is not 0 yet: where did its instances go?"""
+    made = planned(at_zero(0, scale=1, servers=[ONE.id]))
+    assert (made.steps, len(made.problems)) == ({}, 1)
+    assert "an empty answer is not believed" in made.problems[0]
+
+
 def many(name, count):
     of = service(name)
     return situation(of, [instance(of, "app1", 20000 + index) for index in range(count)], 1)
 
 
 def test_the_budget_covers_the_whole_fleet():
-    plans = plan([many("cart", 4), many("shop", 4), many("stock", 4)], fleet(max_removals=5))
-    assert [len(made.stops) for made in plans] == [3, 2, 0]
-    assert plans[1].notes == ["1 instances wait for the next run: at most 5 leave the fleet per run"]
+    plans = plan([many("cart", 4), many("shop", 4), many("stock", 4)], fleet(budget=Budget(max_removals=5)))
+    assert [len(made.stops) for made in plans] == [2, 2, 1]
+    assert plans[0].notes == ["1 instance waits for the next run: at most 5 leave the fleet per run"]
+
+
+def growing(name, count):
+    return situation(service(name), [], count)
+
+
+def test_what_all_services_add_has_its_part_before_anything_is_taken_away():
+    """Also of the services that come later."""
+    limits = fleet(budget=Budget(max_percent=30), size=10)
+    shrinks, grows = plan([many("cart", 4), growing("shop", 2)], limits)
+    assert (len(grows.starts), len(shrinks.stops)) == (2, 1)
+    assert shrinks.notes == ["2 instances wait for the next run: at most 3 are added or leave, 30 per cent of the fleet, per run"]
+    assert grows.notes == []
+
+
+def test_only_so_many_services_change_and_the_others_are_as_if_nothing_was_decided():
+    first, second, third = plan([growing("cart", 2), growing("shop", 2), many("stock", 2)], fleet(budget=Budget(max_services=1)))
+    assert len(first.starts) == 2
+    for made in (second, third):
+        assert (made.steps.keys() & {"start", "maintain", "stop"}, made.starts, made.stops) == (set(), [], [])
+    assert second.notes == ["2 instances wait for the next run: at most 1 service is changed per run"]
+
+
+def test_what_waits_outside_the_run_takes_nothing_from_the_others():
+    of = fleet(host("app1"), host("app2"), host("lb1", cordoned=True), budget=Budget(max_additions=1))
+    balanced, unbalanced = plan([growing("cart", 2), situation(UNBALANCED, [], 2, pool=[])], of)
+    assert (balanced.steps, len(unbalanced.starts)) == ({}, 1)
+
+
+def test_a_place_that_waits_for_the_budget_is_not_stopped():
+    """An instance may run there and serve, of which Consul knows nothing for now."""
+    given = situation(SHOP, [TWO], 3, pool=[TWO.id, "shop-app1-20007", "shop-app1-20008"])
+    made = planned(given, fleet(budget=Budget(max_additions=1)))
+    assert [slot.id for slot in made.starts] == ["shop-app1-20007"]
+    assert [step for step in did(made) if step[0] == "stop"] == []
+
+
+def test_what_is_on_its_way_out_goes_on_and_counts():
+    given = situation(SHOP, [ONE, TWO, stated(THREE, seen.DRAINING)], 1, pool=[ONE.id, TWO.id, THREE.id])
+    made = planned(given, fleet(budget=Budget(max_removals=1)))
+    assert [one.id for one in made.stops] == [THREE.id]
 
 
 def test_what_waits_for_the_budget_stays_in_rotation():
-    (made,) = plan([many("shop", 4)], fleet(max_removals=1))
+    (made,) = plan([many("shop", 4)], fleet(budget=Budget(max_removals=1)))
     assert len(made.pools["lb1"]["servers"]) == 3
 
 

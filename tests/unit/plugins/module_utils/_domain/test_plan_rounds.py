@@ -10,6 +10,7 @@ import dataclasses
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.budget import Budget
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Record
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.plan import PHASES, Situation, plan
 from ansible_collections.microservices.autoscale.tests.unit.builders import decision, fleet, host, instance, service
@@ -217,7 +218,7 @@ def test_an_unhealthy_instance_whose_replacement_does_not_start_stays():
 
 
 def test_a_small_budget_takes_more_runs_to_the_same_end():
-    toy = Toy(NEW, max_removals=1)
+    toy = Toy(NEW, budget=Budget(max_removals=1))
     for port in range(20000, 20006):
         toy.add("app1", port, NEW.digest)
     assert (toy.run_until_quiet(2), toy.picture()) == (4, ([NEW.digest] * 2, True))
@@ -240,15 +241,22 @@ INITIAL = st.lists(
     max_size=5,
     unique_by=lambda one: one[:2],
 )
+BUDGETS = st.builds(
+    Budget,
+    st.sampled_from([1, 2, 10]),
+    st.sampled_from([None, 1, 2]),
+    st.sampled_from([None, 1]),
+    st.sampled_from([None, 1]),
+)
 KILLS = st.lists(st.tuples(st.integers(0, 25), st.booleans(), st.booleans()), max_size=5)
 
 
 @settings(max_examples=250, deadline=None)
-@given(INITIAL, st.integers(1, 4), st.integers(0, 2), KILLS, st.sampled_from([1, 2, 10]))
+@given(INITIAL, st.integers(0, 4), st.integers(0, 2), KILLS, BUDGETS)
 def test_killed_anywhere_any_number_of_times_the_end_is_right(initial, desired, balancers, kills, budget):
     """Deploys and reconciles, each killed after so many small steps; the toy itself refuses what must never happen."""
     of = NEW if balancers else service(version="1.4.3", balance=None)
-    toy = Toy(of, balancers, max_removals=budget)
+    toy = Toy(of, balancers, budget=budget)
     for where, port, is_old, failed in initial:
         toy.add(where, port, OLD.digest if is_old else of.digest, failed=failed)
     for kill_after, is_deploy, settles in kills:

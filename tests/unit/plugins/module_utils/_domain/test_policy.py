@@ -14,8 +14,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.po
     ScalingPolicy,
     ScalingRules,
     Target,
-    read_policy,
 )
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy_reader import read_policy
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.reader import Reader
 
 
@@ -63,8 +63,8 @@ def test_a_whole_policy():
         2,
         20,
         (
-            Metric("requests", Target("average_value", 50.0), "requests", source="haproxy", window_seconds=60.0),
-            Metric("prometheus", Target("value", 30.0), "queue", query="sum(queue_depth)"),
+            Metric("requests", "requests", Target("average_value", 50.0), source="haproxy", window_seconds=60.0),
+            Metric("prometheus", "queue", Target("value", 30.0), query="sum(queue_depth)"),
         ),
         Behavior(
             ScalingRules(0, DEFAULT_BEHAVIOR.scale_up.policies, "disabled", 0.2),
@@ -99,8 +99,8 @@ def test_short_metrics_equal_long_ones(short, long):
 def test_the_default_behavior_is_the_one_of_the_hpa():
     assert (
         Behavior(
-            ScalingRules(0, (ScalingPolicy("pods", 4, 15), ScalingPolicy("percent", 100, 15)), "max", 0.1),
-            ScalingRules(300, (ScalingPolicy("percent", 100, 15),), "max", 0.1),
+            ScalingRules(0, (ScalingPolicy("pods", 4, 15), ScalingPolicy("percent", 100, 15)), "max", None),
+            ScalingRules(300, (ScalingPolicy("percent", 100, 15),), "max", None),
         )
         == DEFAULT_BEHAVIOR
     )
@@ -123,18 +123,33 @@ def one_metric(**changes):
     return {"metrics": [{"type": "prometheus", "query": "up", "target": {"type": "value", "value": 1}, **changes}]}
 
 
+FIELDS = (
+    "min_replicas, max_replicas, metrics, behavior, tolerance, groups, schedules, pause, flap_guard, "
+    "cpu_initialization_period_seconds, initial_readiness_delay_seconds"
+)
+METRIC_FIELDS = (
+    "type, source, query, url, expression, window_seconds, per_instance, name, target, steps, agree, pass_through, replicas, group, "
+    "max_age, on_missing, formula, readings"
+)
 DURATION = "must be a duration such as 30, 10s or 5m, at least"
 
 
 @pytest.mark.parametrize(
     ("scale", "expected"),
     [
-        ([], ["scale: must be a mapping of min_replicas, max_replicas, metrics, behavior, got []"]),
+        ([], [f"scale: must be a mapping of {FIELDS}, got []"]),
         (
             {"minReplicas": 1},
-            ["scale.minReplicas: is not known or not implemented yet; allowed here: min_replicas, max_replicas, metrics, behavior"],
+            [f"scale.minReplicas: is not known or not implemented yet; allowed here: {FIELDS}"],
         ),
-        ({"min_replicas": 0}, ["scale.min_replicas: must be a whole number of at least 1, got 0"]),
+        ({"min_replicas": -1}, ["scale.min_replicas: must be a whole number of at least 0, got -1"]),
+        (
+            {"min_replicas": 0},
+            [
+                "scale.min_replicas: must be at least 1 without a metric of the whole service, "
+                "which is there also when no instance is, got 0"
+            ],
+        ),
         ({"min_replicas": 2, "max_replicas": "x"}, ["scale.max_replicas: must be a whole number of at least 1, got 'x'"]),
         ({"min_replicas": 3, "max_replicas": 2}, ["scale.max_replicas: must be at least min_replicas, which is 3, got 2"]),
         ({"metrics": {"requests": 50}}, ["scale.metrics: must be a list, got {'requests': 50}"]),
@@ -142,13 +157,13 @@ DURATION = "must be a duration such as 30, 10s or 5m, at least"
         ({"metrics": [{"requests": None}]}, ["scale.metrics[0].target.value: must be a number, greater than 0, but it is missing"]),
         (
             {"metrics": [{"type": "memory", "target": {"type": "utilization", "value": 80}}]},
-            ["scale.metrics[0].type: must be one of requests, response_time, cpu, prometheus, json, got 'memory'"],
+            ["scale.metrics[0].type: must be one of requests, response_time, cpu, prometheus, json, formula, fixed, got 'memory'"],
         ),
         (
             {"metrics": ["cpu"]},
             [
-                "scale.metrics[0]: must be a mapping of type, target, name, source, query, url, expression, window_seconds, got 'cpu'",
-                "scale.metrics[0].type: must be one of requests, response_time, cpu, prometheus, json, but it is missing",
+                f"scale.metrics[0]: must be a mapping of {METRIC_FIELDS}, got 'cpu'",
+                "scale.metrics[0].type: must be one of requests, response_time, cpu, prometheus, json, formula, fixed, but it is missing",
             ],
         ),
         (
@@ -162,10 +177,7 @@ DURATION = "must be a duration such as 30, 10s or 5m, at least"
         (one_metric(window_seconds="2h"), [f"scale.metrics[0].window_seconds: {DURATION} 0 s and at most 3600 s, got '2h'"]),
         (
             one_metric(selector={}),
-            [
-                "scale.metrics[0].selector: is not known or not implemented yet; "
-                "allowed here: type, target, name, source, query, url, expression, window_seconds"
-            ],
+            [f"scale.metrics[0].selector: is not known or not implemented yet; allowed here: {METRIC_FIELDS}"],
         ),
         (
             {"metrics": [{"type": "json", "url": "ftp://x/", "target": {"type": "value", "value": 1}}]},

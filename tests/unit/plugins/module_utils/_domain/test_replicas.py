@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Reading
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.replicas import propose
-from ansible_collections.microservices.autoscale.tests.unit.builders import failed, metric, observed, ready, value, values
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.proposal import propose
+from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, failed, metric, observed, policy, ready, value, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ TOLERANCES = (0.1, 0.1)
 
 
 def proposed(of, reading, current, states=None, request=None, tolerances=TOLERANCES):
-    return propose(of, reading, observed(current, states=states, request=request), current, tolerances)
+    return propose(of, reading, observed(current, states=states, request=request), policy(of), current, tolerances, NOW)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,14 @@ def test_utilization_with_missing_and_starting_instances(cores, states, current,
         ((2, None), (R, M), 2, 2),
         ((2, 2, None), (R, R, M), 3, 2),
         ((30, None), (R, M), 2, 3),
-        # For metrics other than CPU it does not matter whether an instance is starting.
-        ((30, 30), (R, S), 2, 6),
+        # While a rollout surges, more are wanted, but not as many as the scale says: ceil(1.5 * 2) is no reason to shrink.
+        ((30, None), (R, M), 10, 10),
+        # One that is starting has not been healthy yet, as a pending pod: idle above the target, (30 + 0) / 2 = 15, ...
+        ((30, 30), (R, S), 2, 3),
+        # ... and left out below it.
+        ((5, 30), (R, S), 2, 1),
+        # One that runs without being ready counts: for metrics other than CPU readiness is not looked at.
+        ((30, 30), (R, seen.UNREADY), 2, 6),
     ],
 )
 def test_average_values_with_missing_instances(numbers, states, current, expected):
@@ -171,15 +177,21 @@ def test_average_values_with_missing_instances(numbers, states, current, expecte
     [
         (metric(), failed("no answer from x"), ready(2), None, "no answer from x"),
         (metric(), Reading(), ready(2), None, "there is no reading"),
-        (metric(), value(-1), ready(2), None, "the reading [-1] is not a finite number of at least 0"),
-        (metric(), value(float("nan")), ready(2), None, "the reading [nan] is not a finite number of at least 0"),
-        (metric(target="value"), value(float("inf")), ready(2), None, "the reading [inf] is not a finite number of at least 0"),
-        (CPU, values(0.1, -0.1), ready(2), 1.0, "the reading [0.1, -0.1] is not a finite number of at least 0"),
-        (CPU, values(), ready(2), 1.0, "none of 2 instances has a sample"),
+        (metric(), value(-1), ready(2), None, "the reading -1 is not a finite number of at least 0"),
+        (metric(), value(float("nan")), ready(2), None, "the reading nan is not a finite number of at least 0"),
+        (metric(target="value"), value(float("inf")), ready(2), None, "the reading inf is not a finite number of at least 0"),
+        (CPU, values(0.1, -0.1), ready(2), 1.0, "the reading -0.1 is not a finite number of at least 0"),
+        (CPU, values(), ready(2), 1.0, "there is no reading"),
         (CPU, values(1, 1), {}, 1.0, "none of 0 instances has a sample"),
         (CPU, values(1, 1), ready(2, seen.STARTING), 1.0, "none of 2 instances has a sample"),
         (CPU, values(1, 1), {"other": seen.READY}, 1.0, "none of 1 instances has a sample"),
-        (CPU, values(1, 1), ready(2), None, "run.resources.cpu is not given, which the utilization is a per cent of"),
+        (
+            CPU,
+            values(1, 1),
+            ready(2),
+            None,
+            "shop-0, shop-1: no CPU request, which the utilization is a per cent of; see run.resources.cpu",
+        ),
     ],
 )
 def test_what_cannot_be_known_is_an_error_and_no_proposal(of, reading, states, request_, error):
@@ -209,7 +221,7 @@ def test_a_tiny_target_is_no_division_by_zero():
 
 def test_a_proposal_says_what_it_rests_on():
     made = proposed(metric("requests", value=50), value(260), 2)
-    assert (made.metric, made.target, made.target_type, made.age_seconds) == ("requests", 50, "average_value", 1.0)
+    assert (made.metric, made.target, made.rule, made.age_seconds) == ("requests", 50, "average_value", 1.0)
 
 
 KINDS = st.sampled_from([metric(value=10), metric(target="value", value=10)])

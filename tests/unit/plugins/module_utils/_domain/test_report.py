@@ -35,7 +35,7 @@ def decision(at, current, desired, kind="steady", reason="because", metrics=()):
 
 
 def entry(at, current, desired, service="shop", **more):
-    return json.dumps({"time": START + at, "service": service, "current": current, "desired": desired, **more})
+    return json.dumps({"time": START + at, "service": service, "current_replicas": current, "desired_replicas": desired, **more})
 
 
 @pytest.mark.parametrize(

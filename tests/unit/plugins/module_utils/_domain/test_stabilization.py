@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import History
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.history import History
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy import Behavior
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.stabilization import growth_limit, shrink_limit, stabilize
 from ansible_collections.microservices.autoscale.tests.unit.builders import rules

@@ -16,7 +16,8 @@ def test_what_is_appended_is_read_again(tmp_path):
     path = str(tmp_path / "logs" / "decisions.jsonl")
     decision_log.append(path, [(decision(2), NOW), (decision(3, name="cart"), NOW)])
     decision_log.append(path, [(decision(4, current=2, kind="scale_up"), NOW + 15)])
-    assert [(entry["time"], entry["kind"], entry["current"], entry["desired"]) for entry in decision_log.read(path, "shop")] == [
+    fields = ("time", "kind", "current_replicas", "desired_replicas")
+    assert [tuple(entry[field] for field in fields) for entry in decision_log.read(path, "shop")] == [
         (NOW, "steady", 2, 2),
         (NOW + 15, "scale_up", 2, 4),
     ]

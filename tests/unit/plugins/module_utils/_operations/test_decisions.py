@@ -15,7 +15,7 @@ TWO_READY = [{"id": "a", "state": "ready"}, {"id": "b", "state": "ready"}]
 
 def desired(policy, observation):
     made = offline({"shop": policy}, {"shop": observation}).facts["decisions"]["shop"]
-    return made["kind"], made["desired"]
+    return made["kind"], made["desired_replicas"]
 
 
 def errors(policy, observation):
@@ -34,7 +34,8 @@ CPU = {"max_replicas": 10, "metrics": [{"cpu": 50}]}
         (REQUESTS, {"current_replicas": 2, "instances": TWO_READY, "readings": [{"value": 260}]}, ("scale_up", 6)),
         (REQUESTS, {"current_replicas": 2, "instances": TWO_READY, "readings": [{"error": "no answer"}]}, ("held", 2)),
         (REQUESTS, {"current_replicas": 2, "instances": TWO_READY, "readings": [{"value": -1}]}, ("held", 2)),
-        (REQUESTS, {"current_replicas": 0, "readings": [{"value": 0}]}, ("scale_up", 2)),
+        (REQUESTS, {"current_replicas": 1, "readings": [{"value": 0}]}, ("scale_up", 2)),
+        (REQUESTS, {"current_replicas": 0, "readings": [{"value": 0}]}, ("disabled", 0)),
         ({"min_replicas": 1}, {"current_replicas": 1}, ("steady", 1)),
         # Ages count back from now: 4 was recommended within the window of 300 s, so that it goes down to 4 only.
         (
@@ -66,6 +67,9 @@ CPU = {"max_replicas": 10, "metrics": [{"cpu": 50}]}
             },
             ("steady", 2),
         ),
+        # Without requests there is no utilization.
+        (CPU, {"current_replicas": 2, "instances": TWO_READY, "readings": [{"values": {"a": 1, "b": 1}}]}, ("held", 2)),
+        (CPU, {"current_replicas": 2, "instances": TWO_READY, "readings": [{"value": 1}]}, ("held", 2)),
         (
             CPU,
             {
@@ -93,17 +97,18 @@ ONE = {"current_replicas": 2, "instances": TWO_READY, "readings": [{"value": 1}]
     [
         (REQUESTS, None, [
             "observations.shop: must be given for each policy, but it is missing",
-            "observations.shop.current_replicas: must be a whole number of at least 0, but it is missing",
         ]),
-        ({"min_replicas": 0}, {"current_replicas": 1}, ["policies.shop.min_replicas: must be a whole number of at least 1, got 0"]),
+        ({"min_replicas": 0}, {"current_replicas": 1}, [
+            "policies.shop.min_replicas: must be at least 1 without a metric of the whole service, "
+            "which is there also when no instance is, got 0",
+        ]),
         (REQUESTS, {**ONE, "readings": [{"value": 1, "error": "x"}]},
-         ["observations.shop.readings[0]: must have exactly one of value, values and error, got {'value': 1, 'error': 'x'}"]),
+         ["observations.shop.readings[0]: must have exactly one of value, values, samples and error, got {'value': 1, 'error': 'x'}"]),
         (REQUESTS, {**ONE, "instances": [{"id": "a", "state": "up"}]},
          ["observations.shop.instances[0].state: must be one of ready, missing, starting, unready, draining, failed, got 'up'"]),
         (REQUESTS, {**ONE, "replicas": 3},
-         ["observations.shop.replicas: is not known or not implemented yet; allowed here: current_replicas, instances, readings, history"]),
-        (CPU, ONE, ["policies.shop.metrics[0].target.type: needs run.resources.cpu, "
-          "which the utilization is a per cent of, got 'utilization'"]),
+         ["observations.shop.replicas: is not known or not implemented yet; "
+          "allowed here: current_replicas, status_replicas, instances, readings, history, override, schedules, time"]),
         (REQUESTS, {**ONE, "history": {"events": [{"age_seconds": "soon", "change": 1}]}},
          ["observations.shop.history.events[0].age_seconds: must be a duration such as 30, 10s or 5m, at least 0 s, got 'soon'"]),
     ],
@@ -114,7 +119,7 @@ def test_wrong_input_is_told_with_its_path(policy, observation, expected):
 
 def test_there_is_one_reading_per_metric():
     (error,) = errors(REQUESTS, {**ONE, "readings": []})
-    assert error.startswith("observations.shop: must have one reading per metric of the policy, which has 1")
+    assert error.startswith("observations.shop.readings: must have one reading per metric of the policy, which has 1")
 
 
 def test_the_errors_of_all_services_come_together():

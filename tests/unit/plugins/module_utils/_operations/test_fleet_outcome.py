@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.plan import PHASES, plan
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.fleet import Picture, outcome
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.observe import Catalog
-from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, fleet, host, instance, service, situation
+from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, decision, fleet, host, instance, service, situation
 
 SHOP, CART = service(), service("cart")
 ONE = instance(SHOP, "app1", 20000)
@@ -25,7 +26,7 @@ def picture(*situations, of_fleet=None, problems=()):
 
 GROWS = situation(SHOP, [ONE], 2)
 CHANGES = picture(GROWS, situation(CART, [], 1))
-REST = picture(situation(service(balance=None), [ONE], 1, pool=[]), problems=("cart: is damaged",))
+REST = picture(situation(service(balance=None), [ONE], 1, pool=[], outlook="settled 1"), problems=("cart: is damaged",))
 
 
 def test_the_steps_of_all_services_stand_by_phase_and_host():
@@ -109,8 +110,21 @@ def test_in_check_mode_the_decisions_are_shown():
 def test_notes_are_told_also_where_nothing_is_done():
     silent = fleet(host("app1", alive=False), host("app2"))
     draining = instance(SHOP, "app1", 20001, seen.DRAINING)
-    made = outcome(picture(situation(service(balance=None), [instance(SHOP, "app2", 20000), draining], 1, pool=[]), of_fleet=silent), False)
+    given = situation(service(balance=None), [instance(SHOP, "app2", 20000), draining], 1, pool=[], outlook="settled 1")
+    made = outcome(picture(given, of_fleet=silent), False)
     assert made.facts["summary"] == ["shop: shop-app1-20001 stays: its host app1 is silent"]
+
+
+def test_a_new_decision_is_told_once_also_where_nothing_is_done():
+    held = decision(1, kind="held", errors=("requests: no answer",))._replace(reason="held at 1: requests: no answer")
+    for outlook, expected in (("settled 1", ["shop: held at 1: requests: no answer"]), ("held 1", [])):
+        given = situation(service(balance=None), [ONE], 1, pool=[], outlook=outlook)
+        assert outcome(picture(dataclasses.replace(given, decision=held)), False).facts["summary"] == expected
+
+
+def test_decisions_come_along_where_they_are_asked_for():
+    assert list(outcome(REST, False, explain=True).facts["decisions"]) == ["shop"]
+    assert "decisions" not in outcome(REST, False).facts
 
 
 def test_the_facts_are_json():
