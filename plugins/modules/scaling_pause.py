@@ -29,13 +29,10 @@ options:
     description: For how long, from now.
     type: float
     default: 3600
-  lock_wait:
-    description: Seconds to wait for the service's lock.
-    type: float
-    default: 30
 extends_documentation_fragment:
   - microservices.autoscale.consul
   - microservices.autoscale.signing
+  - microservices.autoscale.locking
   - microservices.autoscale.attributes
 attributes:
   check_mode:
@@ -71,28 +68,28 @@ override:
 """
 
 from ..module_utils._domain import names
-from ..module_utils._module.argspec import CONSUL, SIGNING, ArgumentSpec
+from ..module_utils._module.argspec import CONSUL, LOCKING, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
-from ..module_utils._module.controller import holder, signing_from
+from ..module_utils._module.controller import locking_from, signing_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.overrides import pause
 
 SPEC = (
     CONSUL
     + SIGNING
+    + LOCKING
     + ArgumentSpec(
         {
             "name": {"type": "str", "required": True},
             "pause": {"type": "str", "choices": ["none", "scale_up", "scale_down", "both"], "required": True},
             "seconds": {"type": "float", "default": 3600.0},
-            "lock_wait": {"type": "float", "default": 30.0},
         }
     )
 )
 
 
 def operation(params, check_mode):
-    locking = {"holder": holder(), "lock_wait": params["lock_wait"], "check_mode": check_mode}
+    locking = {"locking": locking_from(params), "check_mode": check_mode}
     service = names.service_name(params["name"])
     return pause(consul_from(params), service, params["pause"], params["seconds"], signing_from(params), **locking)
 

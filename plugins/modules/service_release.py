@@ -33,13 +33,10 @@ options:
       - With O(groups), the group that a description names must be one of them.
     type: str
     default: autoscale_balancers
-  lock_wait:
-    description: Seconds to wait for the services' locks.
-    type: float
-    default: 30
 extends_documentation_fragment:
   - microservices.autoscale.consul
   - microservices.autoscale.signing
+  - microservices.autoscale.locking
   - microservices.autoscale.descriptions
   - microservices.autoscale.inventory
   - microservices.autoscale.attributes
@@ -88,9 +85,9 @@ published:
 from ..module_utils._domain import names
 from ..module_utils._domain.balancing import kinds_of, require_balanceable
 from ..module_utils._domain.description import require_known_groups
-from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, SIGNING, ArgumentSpec
+from ..module_utils._module.argspec import CONSUL, DESCRIPTIONS, INVENTORY, LOCKING, SIGNING, ArgumentSpec
 from ..module_utils._module.clients import consul_from
-from ..module_utils._module.controller import described_from, holder, signing_from
+from ..module_utils._module.controller import described_from, locking_from, signing_from
 from ..module_utils._module.run import run
 from ..module_utils._operations import releases
 from ..module_utils._operations.outcome import Outcome
@@ -100,12 +97,12 @@ SPEC = (
     + SIGNING
     + DESCRIPTIONS
     + INVENTORY
+    + LOCKING
     + ArgumentSpec(
         {
             "state": {"type": "str", "choices": ["valid", "published", "removing", "absent"], "default": "published"},
             "name": {"type": "str"},
             "balancers": {"type": "str", "default": "autoscale_balancers"},
-            "lock_wait": {"type": "float", "default": 30.0},
         },
         {"required_if": [["state", "removing", ["name"]], ["state", "absent", ["name"]]]},
     )
@@ -113,7 +110,7 @@ SPEC = (
 
 
 def operation(params, check_mode):
-    locking = {"holder": holder(), "lock_wait": params["lock_wait"], "check_mode": check_mode}
+    locking = {"locking": locking_from(params), "check_mode": check_mode}
     if params["state"] == "removing":
         return releases.begin_removal(consul_from(params), names.service_name(params["name"]), signing_from(params), **locking)
     if params["state"] == "absent":

@@ -36,6 +36,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.c
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.prometheus import Prometheus as PrometheusClient
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Signing
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import fleet, records, releases
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.locks import Locking
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.metrics import Sources
 from processes import Consul, Prometheus, wait_until
 
@@ -78,7 +79,7 @@ def fill(consul: Consul, prometheus: Prometheus, size: int, net: str) -> None:
     """Bring Consul to where a deploy and some hours of quiet would have brought it."""
     client, sources = Client(consul.url), Sources(PrometheusClient(prometheus.url))
     described = releases.described(services(size), None)
-    releases.publish(client, described, SIGNING, holder="bench", lock_wait=0, check_mode=False)
+    releases.publish(client, described, SIGNING, locking=Locking("bench"), check_mode=False)
     request = fleet.Request(
         hosts=tuple(hosts(net)), groups={"app": [f"host{number}" for number in range(HOSTS)], "autoscale_balancers": ["lb1"]},
         balancers="autoscale_balancers", explicit=True,

@@ -112,10 +112,13 @@ def test_the_fleet_lock_is_held_inside_and_free_after(client):
 
 def test_all_locks_of_some_services_or_none(client):
     busy = locks.acquire(client, [lock_key("taken")], "x")
-    with pytest.raises(locks.LockBusy, match="autoscale/taken/lock is held by x since"), locks.held(client, ["spare", "taken"], "y", 0):
+    with (
+        pytest.raises(locks.LockBusy, match="autoscale/taken/lock is held by x since"),
+        locks.held(client, ["spare", "taken"], locks.Locking("y")),
+    ):
         pytest.fail("one of them is not ours")
     locks.release(client, busy.session, busy.acquired)
-    with locks.held(client, ["spare", "taken"], "y", 0) as session:
+    with locks.held(client, ["spare", "taken"], locks.Locking("y")) as session:
         assert locks.held_by(client, session) == (lock_key("spare"), lock_key("taken"))
     assert client.kv_get(lock_key("spare")).session is None
 

@@ -125,6 +125,13 @@ METRICS = PROMETHEUS + ArgumentSpec(
 )
 
 # Twin of the doc fragment "inventory": the hosts and groups of the inventory, as plain data.
+LOCKING = ArgumentSpec(
+    {
+        "lock_wait": {"type": "float", "default": 30.0},
+        "lock_ttl": {"type": "float", "default": 60.0},
+        "lock_delay": {"type": "float", "default": 15.0},
+    }
+)
 INVENTORY = ArgumentSpec(
     {
         "hosts": {

@@ -20,6 +20,7 @@ from .._clients.prometheus import Prometheus
 from .._domain.documents import Signing
 from .._domain.reader import Reader
 from .._domain.service import Service
+from .._operations.locks import Locking
 from .._operations.metrics import Sources
 
 
@@ -54,6 +55,11 @@ def described_from(params: Mapping[str, Any]) -> tuple[Service, ...]:
 def holder() -> str:
     """Who this run is, for those who find a lock busy."""
     return f"{platform.node()} pid {os.getppid()}"
+
+
+def locking_from(params: Mapping[str, Any]) -> Locking:
+    """How this module takes locks, by the options of LOCKING."""
+    return Locking(holder(), params["lock_wait"], params["lock_ttl"], params["lock_delay"])
 
 
 def run_seconds() -> float | None:

@@ -16,7 +16,7 @@ import dataclasses
 import json
 import time
 from datetime import datetime, timezone
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from .._clients.consul import Consul
 from .._domain.errors import AutoscaleError, LockLost
@@ -72,6 +72,22 @@ class Acquired:
     session: str | None
     acquired: tuple[str, ...]
     busy: tuple[Busy, ...]
+
+
+class Locking(NamedTuple):
+    """How one process takes locks.
+
+    Args:
+        holder: who we are, for those who find the lock busy.
+        wait: seconds to go on trying for the busy ones; 0 tries once.
+        ttl: seconds after which the session ends when nobody renews it, from 10 to 86400.
+        delay: seconds for which nobody gets a lock whose holder vanished.
+    """
+
+    holder: str
+    wait: float = 0.0
+    ttl: float = 60.0
+    delay: float = 15.0
 
 
 def acquire(
@@ -184,17 +200,18 @@ def fleet_lock(consul: Consul, holder: str, wait_seconds: float, *, ttl: float =
 
 
 @contextlib.contextmanager
-def held(consul: Consul, services: Iterable[str], holder: str, wait_seconds: float, *, ttl: float = 60.0) -> Iterator[str]:
+def held(consul: Consul, services: Iterable[str], locking: Locking) -> Iterator[str]:
     """Hold the locks of all these services inside one process; yields the session.
 
     Raises:
-        LockBusy: one of them was not free within wait_seconds; none is held then.
+        LockBusy: one of them was not free in time; none is held then.
     """
-    result = acquire(consul, [lock_key(service) for service in services], holder, ttl=ttl, wait=wait_seconds)
+    keys = [lock_key(service) for service in services]
+    result = acquire(consul, keys, locking.holder, ttl=locking.ttl, lock_delay=locking.delay, wait=locking.wait)
     try:
         if result.session is None or result.busy:
             told = "; ".join(busy.text() for busy in result.busy)
-            raise LockBusy(f"{told}; it was not free within {wait_seconds:g} s")
+            raise LockBusy(f"{told}; it was not free within {locking.wait:g} s")
         yield result.session
     finally:
         if result.session is not None:

@@ -45,14 +45,12 @@ def pinned(record: Record, change: int, seconds: float, now: float) -> Override:
     return dataclasses.replace(left, min_replicas=low, max_replicas=high, expires=now + seconds)
 
 
-def pause(
-    consul: Consul, name: str, what: str, seconds: float, signing: Signing, *, holder: str, lock_wait: float, check_mode: bool
-) -> Outcome:
+def pause(consul: Consul, name: str, what: str, seconds: float, signing: Signing, *, locking: locks.Locking, check_mode: bool) -> Outcome:
     """Pause a service's scaling for a time, or take a pause away; bounds pinned by hand stay for as long as they would.
 
     Args:
         what: scale_up, scale_down, both, or none, which ends a pause.
-        lock_wait: seconds to wait for the service's lock.
+        locking: how the service's lock is taken.
 
     Raises:
         AutoscaleError: the service is not deployed, is being removed, its documents are refused, or another run holds its lock.
@@ -65,7 +63,7 @@ def pause(
         return Outcome(facts={"override": _shown(record.override, now)})
     paused = _paused(record, what, seconds, now)
     if not check_mode:
-        with locks.held(consul, [name], holder, lock_wait) as session:
+        with locks.held(consul, [name], locking) as session:
             # Another run may have written while this one waited.
             record = _recorded(consul, name, signing)
             paused = _paused(record, what, seconds, now)

@@ -77,11 +77,11 @@ def _load(path: str) -> Any:
         raise AutoscaleError(f"{path}: cannot be read as YAML: {error}") from None
 
 
-def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, holder: str, lock_wait: float, check_mode: bool) -> Outcome:
+def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, locking: locks.Locking, check_mode: bool) -> Outcome:
     """Publish descriptions as releases; an equal one is left as it is.
 
     Args:
-        lock_wait: seconds to wait for the services' locks.
+        locking: how the services' locks are taken.
 
     Raises:
         AutoscaleError: a service is locked by another run; nothing was published then.
@@ -102,7 +102,7 @@ def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, ho
         changes.append(Change(f"release {service.name}", before, {**service.to_description(), "generation": generation}))
         writes.append((service, record, generation))
     if writes and not check_mode:
-        with locks.held(consul, [service.name for service in services], holder, lock_wait) as session:
+        with locks.held(consul, [service.name for service in services], locking) as session:
             for service, record, generation in writes:
                 base = record or Record(service, indices=_indices_of_refused(consul, service.name))
                 write_documents(consul, session, base, {"release": release_content(service, generation)}, signing)
@@ -116,7 +116,7 @@ def _indices_of_refused(consul: Consul, service: str) -> dict[str, int]:
     return {"release": entry.modify_index} if entry else {}
 
 
-def begin_removal(consul: Consul, name: str, signing: Signing, *, holder: str, lock_wait: float, check_mode: bool) -> Outcome:
+def begin_removal(consul: Consul, name: str, signing: Signing, *, locking: locks.Locking, check_mode: bool) -> Outcome:
     """Mark a service as being removed, so that a run that is killed can be resumed; an absent service is nothing to do."""
     recorded = read_records(consul, signing)
     if name in recorded.problems:
@@ -126,13 +126,13 @@ def begin_removal(consul: Consul, name: str, signing: Signing, *, holder: str, l
         return Outcome(facts={"services": [name] if record else []})
     change = Change(f"release {name}", "deployed", "being removed")
     if not check_mode:
-        with locks.held(consul, [name], holder, lock_wait) as session:
+        with locks.held(consul, [name], locking) as session:
             content = release_content(record.service, record.generation + 1, removing=True)
             write_documents(consul, session, record, {"release": content}, signing)
     return Outcome((change,), {"services": [name]})
 
 
-def finish_removal(consul: Consul, name: str, *, holder: str, lock_wait: float, check_mode: bool) -> Outcome:
+def finish_removal(consul: Consul, name: str, *, locking: locks.Locking, check_mode: bool) -> Outcome:
     """Delete everything that Consul KV holds of a service.
 
     Raises:
@@ -146,7 +146,7 @@ def finish_removal(consul: Consul, name: str, *, holder: str, lock_wait: float, 
     if left:
         raise AutoscaleError(f"{name}: still has instances in Consul: {', '.join(left)}; run the playbook remove again")
     if not check_mode:
-        with locks.held(consul, [name], holder, lock_wait) as session:
+        with locks.held(consul, [name], locking) as session:
             for key in keys:
                 if key != lock_key(name):
                     locks.write_guarded(consul, session, name, [(key, None, None)])
