@@ -307,7 +307,7 @@ def test_a_lost_agent_is_suspect_at_first_then_replaced_and_leaves_no_doubles(la
         assert_at_rest(play, "lost")
 
 
-@pytest.mark.parametrize("rolled", [pytest.param(False, marks=pytest.mark.faults, id="new"), pytest.param(True, id="rolled")])
+@pytest.mark.parametrize("rolled", [pytest.param(False, id="new"), pytest.param(True, marks=pytest.mark.faults, id="rolled")])
 def test_an_empty_answer_from_consul_is_not_believed(lab: Lab, play: Any, tmp_path: Path, rolled: bool) -> None:
     port, ports = own_ports()
     name, version = f"unseen-{port}", "2" if rolled else "1"

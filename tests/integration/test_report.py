@@ -75,9 +75,16 @@ def options(window, prometheus, tmp_path):
     log = tmp_path / "decisions.jsonl"
     start = float(window["start"])
     decisions = [
-        {"time": start + 1, "service": "shop", "current": 1, "desired": 1, "kind": "steady", "reason": "1 is right"},
-        {"time": start + 2, "service": "shop", "current": 1, "desired": 2, "kind": "scale_up", "reason": "40 < 50 & <b>rising</b>"},
-        {"time": start - 9, "service": "shop", "current": 7, "desired": 8, "kind": "scale_up", "reason": "long before"},
+        {"time": start + 1, "service": "shop", "current_replicas": 1, "desired_replicas": 1, "kind": "steady", "reason": "1 is right"},
+        {
+            "time": start + 2,
+            "service": "shop",
+            "current_replicas": 1,
+            "desired_replicas": 2,
+            "kind": "scale_up",
+            "reason": "40 < 50 & <b>rising</b>",
+        },
+        {"time": start - 9, "service": "shop", "current_replicas": 7, "desired_replicas": 8, "kind": "scale_up", "reason": "long before"},
     ]
     log.write_text("".join(json.dumps(decision) + "\n" for decision in decisions) + "half a li")
     return {

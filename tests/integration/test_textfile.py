@@ -138,6 +138,7 @@ def test_a_wrong_name_is_refused(textfile: Textfile) -> None:
     assert "must end in .prom" in " ".join(run.output.split())
 
 
+@pytest.mark.faults
 def test_after_a_scaling_action_the_file_tells_what_is_there_then(lab: Lab, textfile: Textfile, deploy: Any) -> None:
     deploy({"grown": shop(8312, ports="22100-22199")})
     textfile.reconcile().succeeded()
@@ -151,6 +152,7 @@ def test_after_a_scaling_action_the_file_tells_what_is_there_then(lab: Lab, text
     assert textfile.of("told")["ready"] == 2
 
 
+@pytest.mark.faults
 def test_a_step_that_failed_is_no_success(lab: Lab, textfile: Textfile, deploy: Any, tmp_path: Path) -> None:
     deploy({"torn": shop(8313, ports="22200-22299")})
     textfile.reconcile().succeeded()

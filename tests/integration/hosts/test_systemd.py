@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from descriptions import shop_on_hosts
 from fleet import answer, instances, newest_write, no_request_lost, rotation, versions
 from hosts import HostsLab
@@ -84,6 +85,7 @@ def test_one_that_does_not_become_healthy_is_undone_and_says_why(hosts: HostsLab
         assert not hosts.run(host, "sh", "-c", "ls -d /etc/systemd/system/microservices-autoscale@sick* 2>/dev/null; true")
 
 
+@pytest.mark.faults
 def test_a_rollout_and_a_scale_in_lose_no_request(hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path) -> None:
     deploy(rolled=shop_on_hosts(hosts, 8205, ports="20500-20599", scale=THREE)).succeeded()
     with no_request_lost(hosts, 8205, 30, tmp_path):
