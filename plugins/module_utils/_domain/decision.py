@@ -145,7 +145,7 @@ def _moved_into_bounds(service: str, current: int, force: Bounds, errors: tuple[
 
 
 def _by_metrics(service: str, policy: Policy, observed: Observation, now: float, current: int, force: Bounds) -> Decision:
-    tolerances, reversals = policy.tolerances, 0
+    tolerances = policy.tolerances
     guard = policy.flap_guard
     if guard is not None:
         reversals = observed.history.reversals_since(now - guard.window_seconds)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping
 
+from .proposal import measured
+
 # What is kept of a decision: so many entries of each list, and so many characters of each text.
 _MOST_ENTRIES = 20
 _LONGEST_TEXT = 300
-_MEASURED = ("utilization", "average", "value")
 
 
 def decision_line(decision: Mapping[str, Any]) -> str:
@@ -38,10 +39,10 @@ def _inputs(decision: Mapping[str, Any]) -> Iterator[str]:
 
 def _said(proposal: Mapping[str, Any]) -> Iterator[str]:
     unit = " %" if proposal.get("rule") == "utilization" else ""
-    measured = next((proposal[name] for name in _MEASURED if name in proposal), None)
+    found = measured(proposal)
     target = f" against a target of {proposal['target']:g}{unit}" if "target" in proposal else ""
-    if measured is not None:
-        yield f"{measured:.6g}{unit}{target}"
+    if found is not None:
+        yield f"{found:.6g}{unit}{target}"
     if "age_seconds" in proposal:
         yield f"{proposal['age_seconds']:g} s old"
     if proposal.get("why"):

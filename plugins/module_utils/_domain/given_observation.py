@@ -7,8 +7,7 @@
 
 from __future__ import annotations
 
-import datetime
-from typing import Callable, Iterable
+from typing import Any, Callable, Iterable
 
 from . import observation as seen
 from .history import Failure, History
@@ -18,7 +17,9 @@ from .reader import Reader
 
 # The time of an observation that is given: all its times are seconds before this one.
 NOW = 0.0
-_MOMENT = "a time with an offset, such as '2026-12-24T18:00:00+01:00'"
+MOMENT = "a time with an offset, such as '2026-12-24T18:00:00+01:00'"
+# Evaluates schedules at a time as it is written; what it names as next is seconds after NOW. Raises AutoscaleError when it is no time.
+Evaluate = Callable[[Iterable[Schedule], Any], Scheduled]
 # How its states are counted. An instance that is missing is ready, but has no sample.
 _MISSING = "missing"
 _STATES = {
@@ -31,12 +32,8 @@ _STATES = {
 }
 
 
-def read_observation(given: Reader, policy: Policy, evaluate: Callable[[Iterable[Schedule], float], Scheduled]) -> Observation:
-    """Read what was seen of one service.
-
-    Args:
-        evaluate: schedules at a time, in seconds since the epoch.
-    """
+def read_observation(given: Reader, policy: Policy, evaluate: Evaluate) -> Observation:
+    """Read what was seen of one service."""
     if not given.given:
         given.refuse("must be given for each policy")
         return Observation(None)
@@ -149,9 +146,7 @@ def _read_override(given: Reader) -> Override | None:
     return Override(low, high, NOW + fields["expires_in_seconds"].duration(), fields["pause"].choice(PAUSES, "none"))
 
 
-def _read_scheduled(
-    time: Reader, schedules: Reader, policy: Policy, evaluate: Callable[[Iterable[Schedule], float], Scheduled]
-) -> Scheduled:
+def _read_scheduled(time: Reader, schedules: Reader, policy: Policy, evaluate: Evaluate) -> Scheduled:
     """Those that are given as active, or the policy's at the time that is given."""
     if schedules.given:
         if time.given:
@@ -159,27 +154,9 @@ def _read_scheduled(
         return Scheduled(tuple(_read_schedule(item) for item in schedules.items()))
     if not time.given:
         if policy.schedules:
-            time.refuse(f"must be given as {_MOMENT} where the policy has schedules; or else schedules, those that are active")
+            time.refuse(f"must be given as {MOMENT} where the policy has schedules; or else schedules, those that are active")
         return Scheduled()
-    moment = _read_moment(time)
-    if moment is None:
-        return Scheduled()
-    scheduled = evaluate(policy.schedules, moment)
-    return scheduled._replace(next_change=None if scheduled.next_change is None else NOW + scheduled.next_change - moment)
-
-
-def _read_moment(given: Reader) -> float | None:
-    """Seconds since the epoch."""
-    text = given.value
-    try:
-        # Z is read by later Pythons only.
-        moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-        if moment.tzinfo is not None and 1970 <= moment.year < 9999:
-            return moment.timestamp()
-    except (AttributeError, TypeError, ValueError):
-        pass
-    given.refuse(f"must be {_MOMENT}")
-    return None
+    return time.checked(lambda written: evaluate(policy.schedules, written), Scheduled())
 
 
 def _read_schedule(item: Reader) -> ActiveSchedule:

@@ -27,7 +27,7 @@ _BALANCER_KINDS = ("requests", "response_time")
 # Kinds that say something also when there is no instance.
 PER_SERVICE = ("requests", "prometheus", "json", "formula")
 _FALLBACKS = ("hold", "last_known", "floor", "current_if_higher")
-_NAME = {"pattern": r"[A-Za-z0-9_.-]{1,63}", "hint": "must be letters, digits, '_', '.' or '-'"}
+NAME = {"pattern": r"[A-Za-z0-9_.-]{1,63}", "hint": "must be letters, digits, '_', '.' or '-'"}
 _SOURCE_FIELDS = ("type", "source", "query", "url", "expression", "window_seconds", "per_instance")
 
 
@@ -67,7 +67,7 @@ def read_metric(item: Reader, has_cpu_request: bool) -> Metric:
         fields["agree"].refuse("belongs to metrics with steps")
     return Metric(
         type=kind,
-        name=fields["name"].text(kind, **_NAME),
+        name=fields["name"].text(kind, **NAME),
         target=target,
         source=source.source,
         query=source.query,

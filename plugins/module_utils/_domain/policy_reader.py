@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from .metric_reader import PER_SERVICE, read_metric
+from .metric_reader import NAME, PER_SERVICE, read_metric
 from .policy import DEFAULT_BEHAVIOR, DEFAULT_TOLERANCE, PAUSES, Behavior, FlapGuard, Policy, ScalingPolicy, ScalingRules, Schedule
 from .reader import Reader
 
@@ -15,7 +15,6 @@ from .reader import Reader
 _LONGEST_PERIOD_SECONDS = 1800
 _LONGEST_WINDOW_SECONDS = 3600
 _DAY_SECONDS = 86400.0
-_NAME = {"pattern": r"[A-Za-z0-9_.-]{1,63}", "hint": "must be letters, digits, '_', '.' or '-'"}
 
 
 def read_policy(scale: Reader, *, has_cpu_request: bool) -> Policy:
@@ -140,7 +139,7 @@ def _read_schedule(item: Reader) -> Schedule:
     if low is not None and high is not None and high < low:
         fields["max_replicas"].refuse(f"must be at least min_replicas, which is {low}")
     return Schedule(
-        name=fields["name"].text(**_NAME),
+        name=fields["name"].text(**NAME),
         cron=fields["cron"].optional_text(),
         duration_seconds=fields["duration_seconds"].duration(at_least=1) if fields["duration_seconds"].given else None,
         start=fields["start"].optional_text(),

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 from .grouping import MICRO, micro
 from .history import History
@@ -47,10 +47,6 @@ class Proposal(NamedTuple):
     failures: int = 0
     why: str | None = None
 
-    @property
-    def has_reading(self) -> bool:
-        return self.error is None
-
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; what was measured stands under its own name."""
         shown: dict[str, Any] = {"metric": self.metric, "rule": self.rule, "replicas": self.replicas, "error": self.error}
@@ -67,6 +63,11 @@ class Proposal(NamedTuple):
         if self.why is not None:
             shown["why"] = self.why
         return shown
+
+
+def measured(shown: Mapping[str, Any]) -> float | None:
+    """What to_dict shows as measured, whatever it is called."""
+    return next((shown[name] for name in _MEASURED.values() if name in shown), None)
 
 
 def rule_of(metric: Metric) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from datetime import datetime
 from typing import Any, Iterable, Mapping, Sequence
 
-from .errors import AutoscaleError
+from .proposal import measured
 
 Points = tuple[tuple[float, float], ...]
 
@@ -88,38 +87,6 @@ class WindowData:
         return (*points, (self.window.end, points[-1][1]))
 
 
-def moment(text: object, what: str) -> float:
-    """Seconds since 1970 from such a number or from ISO 8601 with an offset, or raise AutoscaleError."""
-    try:
-        seconds = float(str(text))
-    except ValueError:
-        try:
-            parsed = datetime.fromisoformat(str(text).strip().replace("Z", "+00:00"))
-        except ValueError:
-            parsed = None
-        if parsed is None or parsed.tzinfo is None:
-            raise AutoscaleError(
-                f"{what}: must be seconds since 1970 or ISO 8601 with an offset such as 2026-11-23T02:00:00+00:00, got {text!r}"
-            ) from None
-        return parsed.timestamp()
-    if not math.isfinite(seconds):
-        raise AutoscaleError(f"{what}: must be a finite number of seconds, got {text!r}")
-    return seconds
-
-
-def window_from(raw: Mapping[str, Any], path: str) -> Window:
-    """A window from an option with label, start, end and phases, or raise AutoscaleError naming the path."""
-    start, end = moment(raw["start"], f"{path}.start"), moment(raw["end"], f"{path}.end")
-    if end <= start:
-        raise AutoscaleError(f"{path}.end: must be after start, which is {raw['start']}, got {raw['end']}")
-    phases = tuple(_phase(phase, f"{path}.phases[{number}]") for number, phase in enumerate(raw.get("phases") or ()))
-    return Window(str(raw["label"]), start, end, phases)
-
-
-def _phase(raw: Mapping[str, Any], path: str) -> Phase:
-    return Phase(str(raw["label"]), moment(raw["start"], f"{path}.start"), moment(raw["end"], f"{path}.end"))
-
-
 def read_decisions(lines: Iterable[str], service: str) -> tuple[list[LoggedDecision], int]:
     """The decisions about one service from the lines of a decision log, by time, and the number of lines that could not be read."""
     decisions = []
@@ -147,9 +114,10 @@ def _decision(raw: Mapping[str, Any]) -> LoggedDecision:
 def _proposal(raw: Mapping[str, Any]) -> str:
     if raw.get("error"):
         return f"{raw['metric']}: {raw['error']}"
-    value = raw.get("measured", raw.get("value"))
-    measured = "?" if value is None else f"{float(value):.3g}"
-    return f"{raw['metric']} {measured}, target {float(raw['target']):g}: {raw.get('replicas')} replicas"
+    value = measured(raw)
+    found = "" if value is None else f" {float(value):.3g}"
+    target = f", target {float(raw['target']):g}" if "target" in raw else ""
+    return f"{raw['metric']}{found}{target}: {raw.get('replicas')} replicas"
 
 
 def rows_of(decisions: Iterable[LoggedDecision]) -> list[DecisionRow]:

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from html import escape
 from typing import Callable, Sequence
 
 from .report import DecisionRow, Phase, Points, WindowData, peak, rows_of, scale_events
 from .report_chart import Chart, Line, svg
 
+# Writes a time in UTC by a pattern of strftime.
+Utc = Callable[[float, str], str]
 # One class of colour per window, in order.
 WINDOW_CLASSES = ("w0", "w1", "w2", "w3")
 
@@ -81,11 +82,11 @@ _SOURCES = (
 )
 
 
-def page(service: str, windows: Sequence[WindowData]) -> str:
-    """The report as HTML; the windows lie over each other, aligned at their starts."""
-    clock = len(windows) == 1
+def page(service: str, windows: Sequence[WindowData], utc: Utc) -> str:
+    """The report as HTML; several windows lie over each other, aligned at their starts, and have no common clock."""
+    clock = utc if len(windows) == 1 else None
     body = [f"<h1>{escape(service)}: load, response time and replicas</h1>"]
-    body.append("<p>" + "<br>".join(escape(f"{data.window.label}: {_period(data)}") for data in windows) + "</p>")
+    body.append("<p>" + "<br>".join(escape(f"{data.window.label}: {_period(data, utc)}") for data in windows) + "</p>")
     body.append('<div class="tiles">' + "".join(_tile(value, label) for value, label in tiles(windows)) + "</div>")
     for chart, explanation in charts(windows, clock):
         body.append(_section(chart, explanation))
@@ -118,7 +119,7 @@ def tiles(windows: Sequence[WindowData]) -> list[tuple[str, str]]:
     return result
 
 
-def charts(windows: Sequence[WindowData], clock: bool) -> list[tuple[Chart, str]]:
+def charts(windows: Sequence[WindowData], clock: Utc | None) -> list[tuple[Chart, str]]:
     """The charts with a sentence each."""
     span = max(data.window.end - data.window.start for data in windows)
     origin = windows[0].window.start
@@ -138,7 +139,7 @@ def charts(windows: Sequence[WindowData], clock: bool) -> list[tuple[Chart, str]
             replicas.append(Line(f"desired{label}", f"{css} desired", _shift(data.desired, data), step=True))
 
     def x_text(seconds: float, step: float) -> str:
-        return _clock(origin + seconds, step) if clock else elapsed_text(seconds)
+        return _time_text(clock, origin + seconds, step) if clock else elapsed_text(seconds)
 
     def chart(title: str, lines: list[Line], y_text: Callable[[float], str], whole: bool = False) -> Chart:
         return Chart(title, tuple(lines), span, y_text, x_text, origin if clock else 0.0, phases, whole)
@@ -173,14 +174,13 @@ def _shift(points: Points, data: WindowData) -> Points:
     return tuple((time - data.window.start, value) for time, value in points if data.window.start <= time <= data.window.end)
 
 
-def _clock(seconds: float, step: float = 1) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%d %b" if step >= 86400 else "%H:%M" if step >= 60 else "%H:%M:%S")
+def _time_text(utc: Utc, seconds: float, step: float = 1) -> str:
+    return utc(seconds, "%d %b" if step >= 86400 else "%H:%M" if step >= 60 else "%H:%M:%S")
 
 
-def _period(data: WindowData) -> str:
-    start, end = (datetime.fromtimestamp(time, timezone.utc) for time in (data.window.start, data.window.end))
-    last = end.strftime("%H:%M:%S") if start.date() == end.date() else end.strftime("%d %B %Y, %H:%M:%S")
-    return f"{start.strftime('%d %B %Y, %H:%M:%S')} to {last} UTC"
+def _period(data: WindowData, utc: Utc) -> str:
+    (start, first), (end, last) = ((utc(time, "%d %B %Y"), utc(time, "%H:%M:%S")) for time in (data.window.start, data.window.end))
+    return f"{start}, {first} to {last if start == end else f'{end}, {last}'} UTC"
 
 
 def _tile(value: str, label: str) -> str:
@@ -197,7 +197,7 @@ def _sample(line: Line) -> str:
     return f'<svg viewBox="0 0 26 10" aria-hidden="true"><path class="line {line.css}" d="M1,5H25"/></svg>'
 
 
-def _decisions(data: WindowData, clock: bool) -> str:
+def _decisions(data: WindowData, clock: Utc | None) -> str:
     rows = "\n".join(_row(row, data, clock) for row in rows_of(data.decisions))
     title = "Decisions" if clock else f"Decisions, {data.window.label}"
     return (
@@ -207,11 +207,11 @@ def _decisions(data: WindowData, clock: bool) -> str:
     )
 
 
-def _row(row: DecisionRow, data: WindowData, clock: bool) -> str:
+def _row(row: DecisionRow, data: WindowData, clock: Utc | None) -> str:
     decision = row.decision
 
     def when(time: float) -> str:
-        return _clock(time) if clock else elapsed_text(time - data.window.start)
+        return _time_text(clock, time) if clock else elapsed_text(time - data.window.start)
 
     times = when(decision.time) if row.count == 1 else f"{when(decision.time)} \u2013 {when(row.until)}"
     step = decision.desired - decision.current

@@ -13,9 +13,13 @@ from typing import Any, Iterable, Mapping
 from .._clients.consul import Consul
 from .._domain.decision import Decision, decide
 from .._domain.documents import Signing
-from .._domain.given_observation import NOW, read_observation
+from .._domain.errors import AutoscaleError
+from .._domain.given_observation import MOMENT, NOW, read_observation
+from .._domain.observation import Scheduled
+from .._domain.policy import Schedule
 from .._domain.policy_reader import read_policy
 from .._domain.reader import Reader
+from . import moments
 from .descriptions import policy_errors
 from .metrics import Sources, read_metrics
 from .observe import observations, read_catalog
@@ -51,11 +55,20 @@ def offline(policies: Mapping[str, Any], observed: Mapping[str, Any]) -> Outcome
         policy = read_policy(policy_reader, has_cpu_request=True)
         errors += policy_errors(policy_reader)
         seen = Reader(observed.get(name), f"observations.{name}", errors)
-        read[name] = (policy, read_observation(seen, policy, lambda schedules, time: Calendar(time).evaluate(schedules)))
+        read[name] = (policy, read_observation(seen, policy, _evaluated))
     for name in observed.keys() - read.keys():
         Reader(observed[name], f"observations.{name}", errors).refuse("is about no service in policies")
     Reader(None, "", errors).finish()
     return _outcome([decide(name, policy, observation, NOW) for name, (policy, observation) in read.items()], {})
+
+
+def _evaluated(schedules: Iterable[Schedule], written: Any) -> Scheduled:
+    """Schedules at a time as it is given; see given_observation.Evaluate."""
+    at = moments.parse(written)
+    if at is None or not 1970 <= at.year < 9999:
+        raise AutoscaleError(f"must be {MOMENT}, got {written!r}")
+    scheduled = Calendar(at.timestamp()).evaluate(schedules)
+    return scheduled._replace(next_change=None if scheduled.next_change is None else NOW + scheduled.next_change - at.timestamp())
 
 
 def _outcome(decisions: list[Decision], problems: Mapping[str, str]) -> Outcome:

@@ -16,7 +16,7 @@ from .._domain.bounds import bounds
 from .._domain.documents import Record, Signing
 from .._domain.errors import AutoscaleError
 from .._domain.observation import Observation, Override
-from . import locks
+from . import locks, moments
 from .outcome import Change, Outcome
 from .records import read_records, select, write_documents
 from .schedules import Calendar
@@ -101,12 +101,7 @@ def _shown(override: Override | None, now: float) -> Mapping[str, Any] | None:
     shown: dict[str, Any] = {}
     if left.in_force(now):
         bounds = {"min_replicas": left.min_replicas, "max_replicas": left.max_replicas}
-        shown.update({bound: count for bound, count in bounds.items() if count is not None}, bounds_until=moment(left.expires))
+        shown.update({bound: count for bound, count in bounds.items() if count is not None}, bounds_until=moments.local(left.expires))
     if left.paused(now) != "none":
-        shown.update(pause=left.pause, pause_until=moment(left.pause_ends))
+        shown.update(pause=left.pause, pause_until=moments.local(left.pause_ends))
     return shown
-
-
-def moment(seconds: float) -> str:
-    """A time for people: local, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -19,8 +19,9 @@ from .._clients.prometheus import Prometheus
 from .._domain.errors import AutoscaleError
 from .._domain.names import service_name
 from .._domain.reader import parse_duration
-from .._domain.report import LoggedDecision, Points, Window, WindowData, peak, read_decisions, scale_events, window_from
+from .._domain.report import LoggedDecision, Phase, Points, Window, WindowData, peak, read_decisions, scale_events
 from .._domain.report_page import page
+from . import moments
 from .metrics import QUERIES
 from .outcome import Change, Outcome
 
@@ -77,8 +78,37 @@ def write_report(
                 f"Prometheus at {prometheus.url} has no load of {service} in the window {data.window.label!r}: "
                 f"is HAProxy's exporter, or mtail beside Nginx, scraped with the label service={service}, and is the window right?"
             )
-    changes = _write(dest, page(service, drawn), drawn, check_mode)
+    changes = _write(dest, page(service, drawn, moments.utc), drawn, check_mode)
     return Outcome(changes, {"dest": dest, "windows": [_summary(data) for data in drawn]}, tuple(warnings))
+
+
+def moment(text: object, what: str) -> float:
+    """Seconds since 1970 from such a number or from ISO 8601 with an offset, or raise AutoscaleError."""
+    try:
+        seconds = float(str(text))
+    except ValueError:
+        parsed = moments.parse(text)
+        if parsed is None:
+            raise AutoscaleError(
+                f"{what}: must be seconds since 1970 or ISO 8601 with an offset such as 2026-11-23T02:00:00+00:00, got {text!r}"
+            ) from None
+        return parsed.timestamp()
+    if not math.isfinite(seconds):
+        raise AutoscaleError(f"{what}: must be a finite number of seconds, got {text!r}")
+    return seconds
+
+
+def window_from(raw: Mapping[str, Any], path: str) -> Window:
+    """A window from an option with label, start, end and phases, or raise AutoscaleError naming the path."""
+    start, end = moment(raw["start"], f"{path}.start"), moment(raw["end"], f"{path}.end")
+    if end <= start:
+        raise AutoscaleError(f"{path}.end: must be after start, which is {raw['start']}, got {raw['end']}")
+    phases = tuple(_phase(phase, f"{path}.phases[{number}]") for number, phase in enumerate(raw.get("phases") or ()))
+    return Window(str(raw["label"]), start, end, phases)
+
+
+def _phase(raw: Mapping[str, Any], path: str) -> Phase:
+    return Phase(str(raw["label"]), moment(raw["start"], f"{path}.start"), moment(raw["end"], f"{path}.end"))
 
 
 def _window_data(

@@ -15,9 +15,9 @@ from .._domain import observation as seen
 from .._domain.documents import Record, Signing
 from .._domain.observation import Instance
 from .._domain.service import Service
+from . import moments
 from .observe import read_catalog
 from .outcome import Outcome
-from .overrides import moment
 from .records import read_records, select
 
 _HEADINGS = ("SERVICE", "VERSION", "DESIRED", "READY", "DRAINING", "OTHER", "LAST DECISION")
@@ -89,9 +89,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 def _by_hand(override: dict[str, Any]) -> Iterator[str]:
     for bound in ("min_replicas", "max_replicas"):
         if override[bound] is not None:
-            yield f"{bound} pinned to {override[bound]} until {moment(override['expires'])}"
+            yield f"{bound} pinned to {override[bound]} until {moments.local(override['expires'])}"
     if override["pause"] != "none":
-        yield f"paused: {override['pause']} until {moment(override['pause_expires'])}"
+        yield f"paused: {override['pause']} until {moments.local(override['pause_expires'])}"
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -12,20 +12,22 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.decision import decide
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.observation import Reading
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.policy import Metric, Step
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.report import (
     LoggedDecision,
     Phase,
     Window,
     WindowData,
-    moment,
     read_decisions,
     rows_of,
     scale_events,
-    window_from,
 )
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.report_chart import Chart, Line, svg, ticks, time_step
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.report_page import elapsed_text, page, seconds_text, tiles
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.moments import utc
+from ansible_collections.microservices.autoscale.tests.unit.builders import failed, metric, observed, policy, value, values
 
 START = 1795413600.0  # 2026-11-23T06:00:00Z
 
@@ -38,34 +40,10 @@ def entry(at, current, desired, service="shop", **more):
     return json.dumps({"time": START + at, "service": service, "current_replicas": current, "desired_replicas": desired, **more})
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1795413600", START),
-        (1795413600.5, START + 0.5),
-        ("2026-11-23T06:00:00Z", START),
-        ("2026-11-23 07:00:00+01:00", START),
-    ],
-)
-def test_moment(text, seconds):
-    assert moment(text, "start") == seconds
-
-
-@pytest.mark.parametrize("text", ["yesterday", "2026-11-23T06:00:00", "", "nan", "inf", None])
-def test_moment_refuses(text):
-    with pytest.raises(AutoscaleError, match=r"^windows\[0\]\.start: must be"):
-        moment(text, "windows[0].start")
-
-
-def test_window_from_refuses_an_end_before_its_start():
-    with pytest.raises(AutoscaleError, match=r"^windows\[1\]\.end: must be after start"):
-        window_from({"label": "x", "start": "10", "end": "10"}, "windows[1]")
-
-
 def test_read_decisions():
     lines = [
         entry(20, 4, 4, kind="limited", reason="the window"),
-        entry(10, 2, 4, reason="requests", proposals=[{"metric": "requests", "measured": 38.44, "target": 20.0, "replicas": 4}]),
+        entry(10, 2, 4, reason="requests", proposals=[{"metric": "requests", "average": 38.44, "target": 20.0, "replicas": 4}]),
         entry(10, 1, 1, service="other"),
         "\n",
         entry(0, None, 2),
@@ -81,6 +59,29 @@ def test_read_decisions():
         decision(20, 4, 4, "limited", "the window"),
         decision(30, 4, 4, "steady", "", ("cpu: no answer",)),
     ]
+
+
+def test_the_proposals_of_every_rule_are_told():
+    metrics = (
+        metric("requests", value=10),
+        metric("cpu", "utilization", 50),
+        Metric("prometheus", "depth", steps=(Step(at_least=40, change=2),)),
+        Metric("prometheus", "planned", pass_through=True),
+        Metric("fixed", "least", replicas=3),
+        metric("response_time", "value", 0.25),
+    )
+    seen_now = observed(2, value(38.44), values(0.4, 0.4), value(45), value(3), Reading(), failed("no answer"), request=0.5)
+    logged = json.dumps({"time": START, **decide("shop", policy(*metrics), seen_now, START).to_dict()})
+    ((read,), unreadable) = read_decisions([logged], "shop")
+    assert unreadable == 0
+    assert read.metrics == (
+        "requests 19.2, target 10: 4 replicas",
+        "cpu 80, target 50: 4 replicas",
+        "depth 45: 4 replicas",
+        "planned 3: 3 replicas",
+        "least: 3 replicas",
+        "response_time: no answer",
+    )
 
 
 def test_quiet_decisions_share_a_row():
@@ -203,7 +204,7 @@ def two_windows():
 
 
 def test_page_is_whole_and_needs_nothing_else():
-    text = page("shop", two_windows())
+    text = page("shop", two_windows(), utc)
     parsed = Page(text)
     assert parsed.open == []
     assert not re.search(r"https?://|url\(|@import|<script", text)
@@ -212,13 +213,13 @@ def test_page_is_whole_and_needs_nothing_else():
 
 
 def test_page_escapes_what_comes_from_outside():
-    text = page("shop", two_windows())
+    text = page("shop", two_windows(), utc)
     assert "load &lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "without &amp; scaling" in text
 
 
 def test_page_shows_charts_phases_and_decisions():
-    parsed = Page(page("shop", two_windows()))
+    parsed = Page(page("shop", two_windows(), utc))
     assert [attrs["aria-label"] for tag, attrs in parsed.tags if tag == "svg" and "aria-label" in attrs] == [
         "Load",
         "Response time",
@@ -230,13 +231,13 @@ def test_page_shows_charts_phases_and_decisions():
 
 
 def test_one_window_has_the_time_of_day():
-    parsed = Page(page("shop", two_windows()[:1]))
+    parsed = Page(page("shop", two_windows()[:1], utc))
     assert "06:00:30" in parsed.words
     assert "Time in UTC." in parsed.words
 
 
 def test_the_same_data_gives_the_same_page():
-    assert page("shop", two_windows()) == page("shop", two_windows())
+    assert page("shop", two_windows(), utc) == page("shop", two_windows(), utc)
 
 
 def test_tiles():
@@ -250,4 +251,4 @@ def test_tiles():
 
 
 def test_an_empty_window_is_drawn_too():
-    assert Page(page("shop", [WindowData(Window("x", START, START + 36000))])).words.count("no data in this time") == 3
+    assert Page(page("shop", [WindowData(Window("x", START, START + 36000))], utc)).words.count("no data in this time") == 3
