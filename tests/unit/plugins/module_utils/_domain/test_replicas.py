@@ -37,6 +37,8 @@ def proposed(of, reading, current, states=None, request=None, tolerances=TOLERAN
         (100, 100, 10, 7, 10),
         (200, 100, 10, 7, 14),
         (50, 100, 10, 8, 4),
+        # So there may be fewer although there is more to do, as the HPA has it.
+        (200, 100, 4, 1, 2),
         # Integers: 25/11 of 11 instances is 25; floating point gives 26 here and in the two below.
         (25, 11, 11, 11, 25),
         (27, 13, 13, 13, 27),
