@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Iterable, Mapping
 
 from .._clients.haproxy_stats import HaproxyStats
@@ -55,7 +55,7 @@ QUERIES = {
 }
 _BALANCERS = "is HAProxy's built-in exporter scraped, or mtail beside Nginx, which knows a service from its next request or reload on?"
 # When the process of an instance was started: its first CPU is that of its start.
-_STARTED = (
+STARTED = (
     'max by (service, instance_id) (process_start_time_seconds{instance_id!=""})'
     ' or max by (service, instance_id) (namedprocess_namegroup_oldest_start_time_seconds{instance_id!=""})'
 )
@@ -87,7 +87,9 @@ def read_metrics(records: Mapping[str, Record], sources: Sources, now: float) ->
     shared = {_shared(source, sources) for source in wanted if source.type in QUERIES}
     own = [source for source in wanted if source.type in _FREE]
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-        by_kind = dict(zip(shared, pool.map(lambda key: _read_kind(key, records, sources, now), shared)))
+        # Before those that wait for it. A future that nobody asks keeps its error to itself.
+        started = pool.submit(lambda: _prometheus(sources).query(STARTED) if any(kind == "cpu" for kind, _, _ in shared) else [])
+        by_kind = dict(zip(shared, pool.map(lambda key: _read_kind(key, records, sources, started, now), shared)))
         by_source = dict(zip(own, pool.map(lambda source: _read_own(source, sources, now), own)))
 
     def read(service: str, source: Source) -> Reading:
@@ -124,17 +126,18 @@ class _Answers:
         return self._readings.get(service) or Reading(error=self._otherwise % {"service": service})
 
 
-def _read_kind(key: tuple[str, str, float], records: Mapping[str, Record], sources: Sources, now: float) -> _Answers:
+def _read_kind(
+    key: tuple[str, str, float], records: Mapping[str, Record], sources: Sources, started: Future[list[Sample]], now: float
+) -> _Answers:
     kind, source, window = key
     try:
         if source == "haproxy":
             return _Answers(*_from_haproxy(kind, sorted(records), sources.haproxy))
         samples = _prometheus(sources).query(QUERIES[kind] % {"window": max(1, math.ceil(window))})
-        started = _prometheus(sources).query(_STARTED) if kind == "cpu" else []
+        readings = _by_instance(samples, started.result(), window, now) if kind == "cpu" else _by_service(samples, now)
     except AutoscaleError as error:
         return _Answers({}, error.message.replace("%", "%%"))
     what = f"Prometheus at {_prometheus(sources).url} has no {kind} of service %(service)s for the last {window:g} s"
-    readings = _by_instance(samples, started, window, now) if kind == "cpu" else _by_service(samples, now)
     return _Answers(readings, f"{what}: {_HINTS[kind]}")
 
 
