@@ -105,7 +105,7 @@ def decide(service: str, policy: Policy, observed: Observation, now: float) -> D
     if current < force.low or (current > force.high and not observed.schedule_errors):
         return _moved_into_bounds(service, current, force, errors, now)
     if errors:
-        return _held(service, current, policy, force, errors, ())
+        return _held(service, current, policy, force, errors, (), "InvalidSchedule" if observed.schedule_errors else "InvalidHistory")
     if not policy.metrics:
         why = "no metrics: the count is kept"
         return Decision(service, current, current, "steady", why, bounds=force[:2], earliest_change_seconds=_until(force, now))
@@ -161,7 +161,8 @@ def _by_metrics(service: str, policy: Policy, observed: Observation, now: float,
     proposals, verdict = ask(tolerances)
     if verdict.replicas is None or verdict.winner is None:
         # Not knowing is an opinion for the windows, too: an older, lower one must not go on being in force meanwhile.
-        return _held(service, current, policy, force, verdict.errors, proposals, recommendation=current)
+        failing = next(metric for metric, proposal in zip(policy.metrics, proposals) if proposal.error is not None)
+        return _held(service, current, policy, force, verdict.errors, proposals, fail_reason(failing), recommendation=current)
     recommendation = verdict.replicas
     steps: list[Limit] = []
     if tolerances != policy.tolerances:
@@ -252,10 +253,9 @@ def _held(
     force: Bounds,
     errors: tuple[str, ...],
     proposals: tuple[Proposal, ...],
+    reason: str,
     recommendation: int | None = None,
 ) -> Decision:
-    failing = [metric for metric, proposal in zip(policy.metrics, proposals) if proposal.error is not None]
-    reason = fail_reason(failing[0]) if failing else "InvalidHistory"
     return Decision(
         service,
         current,

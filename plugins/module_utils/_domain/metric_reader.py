@@ -200,7 +200,7 @@ def _read_fallback(given: Reader) -> Fallback:
         ((kind, amount),) = value.items()
         if kind in _FALLBACKS:
             given = given.replaced({"kind": kind, "seconds" if kind == "last_known" else "replicas": amount})
-    elif not isinstance(value, dict):
+    elif not isinstance(value, dict) or not value:
         given.refuse("must be hold, {last_known: SECONDS}, {floor: REPLICAS} or {current_if_higher: REPLICAS}")
         return HOLD
     fields = given.fields("kind", "seconds", "replicas")

@@ -180,6 +180,18 @@ def test_a_deploy_keeps_the_count_whatever_the_metrics_say(current, expected):
     assert (made.recommendation, made.errors) == (None, ())
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"history": history([(-60, 1)])}, "InvalidHistory"),
+        ({"schedule_errors": ("schedules.nowhere: must be the name of a time zone",)}, "InvalidSchedule"),
+    ],
+)
+def test_what_cannot_be_evaluated_holds_and_says_what(more, reason):
+    made = decide("shop", policy(REQUESTS), observed(4, value(81), **more), NOW)
+    assert (made.kind, made.desired, made.conditions[-1].reason) == ("held", 4, reason)
+
+
 UP, SAME, DOWN = 81, 40, 10
 SLOW = rules(0, ("pods", 1, 15))
 

@@ -188,6 +188,10 @@ TYPES = "requests, response_time, cpu, prometheus, json, formula, fixed"
             "m.on_missing: must be hold, {last_known: SECONDS}, {floor: REPLICAS} or {current_if_higher: REPLICAS}, got 'zero'",
         ),
         (
+            {**QUEUE, "on_missing": {}},
+            "m.on_missing: must be hold, {last_known: SECONDS}, {floor: REPLICAS} or {current_if_higher: REPLICAS}, got {}",
+        ),
+        (
             {**QUEUE, "on_missing": {"last_known": 0}},
             "m.on_missing.seconds: must be a duration such as 30, 10s or 5m, at least 1 s, got 0",
         ),
