@@ -47,8 +47,11 @@ hosts-down: setup-hosts ## Take the hosts lab away
 # The hosts lab needs root, and Debian's packages.
 ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
 
+# Molecule waits for its hosts most of the time: the others run beside it, one after the other.
 .PHONY: test images without-hosts
-test: $(if $(ON_HOSTS),images,without-hosts) check sanity unit $(if $(ON_HOSTS),molecule) integration ## Everything; ends with the integration tests
+test: $(if $(ON_HOSTS),images,without-hosts) ## Everything; ends with the integration tests
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(if $(ON_HOSTS),molecule) check sanity unit
+	$(MAKE) --no-print-directory integration
 
 without-hosts:
 	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and the tests on hosts are left out."
