@@ -48,6 +48,9 @@ def test_from_deploy_to_decision(lab: Lab, run_module: Callable[..., dict[str, A
     assert decision["desired_replicas"] == 4
     assert [limit["rule"] for limit in decision["limits"]] == ["schedules.always.min_replicas"]
 
+    told = run_module("fleet_info", deciding)["table"][-1]
+    assert told.endswith("schedule always: min_replicas 4"), "always, so that no change is due"
+
     examining = {"scope": ["controller"], "consul_url": lab.server.url}
     checks = {check["name"]: check for check in run_module("doctor_info", examining)["checks"]}
     assert (checks["schedules"]["ok"], checks["schedules"]["found"]) == (True, "1 services with schedules")
@@ -61,7 +64,9 @@ def test_from_deploy_to_decision(lab: Lab, run_module: Callable[..., dict[str, A
     put(f"{lab.server.url}/v1/kv/autoscale/shop/scale", json.dumps(scale))
     (decision,) = run_module("scaling_decision", deciding)["decisions"].values()
     assert (decision["kind"], decision["desired_replicas"]) == ("held", 3)
-    assert "schedules.always: must be the name of a time zone such as Europe/Berlin, got 'Europe/Atlantis'" in decision["reason"]
+    wrong = "schedules.always: must be the name of a time zone such as Europe/Berlin, got 'Europe/Atlantis'"
+    assert wrong in decision["reason"]
+    assert wrong in run_module("fleet_info", deciding)["table"][-1]
     checks = {check["name"]: check for check in run_module("doctor_info", examining)["checks"]}
     assert not checks["schedules"]["ok"]
     assert checks["schedules"]["found"].startswith("shop: schedules.always: must be the name of a time zone")

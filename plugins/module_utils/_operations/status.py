@@ -13,12 +13,13 @@ from typing import Any, Iterable, Iterator
 from .._clients.consul import Consul
 from .._domain import observation as seen
 from .._domain.documents import Record, Signing
-from .._domain.observation import Instance
+from .._domain.observation import Instance, Scheduled
 from .._domain.service import Service
 from . import moments
 from .observe import read_catalog
 from .outcome import Outcome
 from .records import read_records, select
+from .schedules import Calendar
 
 _HEADINGS = ("SERVICE", "VERSION", "DESIRED", "READY", "DRAINING", "OTHER", "LAST DECISION")
 
@@ -34,13 +35,17 @@ def status(consul: Consul, signing: Signing, services: Iterable[str], described:
     records = select(read_records(consul, signing), services)
     catalog = read_catalog(consul, records.by_service, nodes, now)
     at_hand = {service.name: service for service in described}
-    rows = [_row(record, catalog.instances.get(name, ()), at_hand.get(name), now) for name, record in records.by_service.items()]
+    calendar = Calendar(now)
+    rows = [
+        _row(record, catalog.instances.get(name, ()), at_hand.get(name), calendar.evaluate(record.service.scale.schedules), now)
+        for name, record in records.by_service.items()
+    ]
     lines = _table([_HEADINGS] + [_cells(row) for row in rows])
     lines += [f"{name}: {problem}" for name, problem in records.problems.items()]
     return Outcome(facts={"services": rows, "table": lines, "problems": records.problems})
 
 
-def _row(record: Record, instances: tuple[Instance, ...], at_hand: Service | None, now: float) -> dict[str, Any]:
+def _row(record: Record, instances: tuple[Instance, ...], at_hand: Service | None, scheduled: Scheduled, now: float) -> dict[str, Any]:
     service, last = record.service, record.last_decision
     states = [instance.state for instance in instances]
     override = record.override
@@ -57,6 +62,9 @@ def _row(record: Record, instances: tuple[Instance, ...], at_hand: Service | Non
         "outlook": record.outlook,
         "override": None if override is None or (left := override.left(now)) is None else vars(left),
         "policy_pause": service.scale.pause,
+        "schedules": [vars(active) for active in scheduled.active],
+        "schedule_errors": list(scheduled.errors),
+        "schedules_change": scheduled.next_change,
         "removing": record.removing,
         "locked_by": dict(record.lock) if record.lock else None,
         "drift": at_hand is not None and at_hand != service,
@@ -76,6 +84,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     notes += _by_hand(row["override"]) if row["override"] else []
     if row["policy_pause"] != "none":
         notes.append(f"paused: {row['policy_pause']} by its policy")
+    notes += _by_schedule(row)
     if row["removing"]:
         notes.append("being removed")
     if row["locked_by"]:
@@ -92,6 +101,15 @@ def _by_hand(override: dict[str, Any]) -> Iterator[str]:
             yield f"{bound} pinned to {override[bound]} until {moments.local(override['expires'])}"
     if override["pause"] != "none":
         yield f"paused: {override['pause']} until {moments.local(override['pause_expires'])}"
+
+
+def _by_schedule(row: dict[str, Any]) -> Iterator[str]:
+    for active in row["schedules"]:
+        moved = [f"{what} {value}" for what, value in active.items() if what != "name" and value not in (None, "none")]
+        yield f"schedule {active['name']}: {', '.join(moved)}"
+    if row["schedules_change"] is not None:
+        yield f"schedules change at {moments.local(row['schedules_change'])}"
+    yield from row["schedule_errors"]
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
