@@ -17,6 +17,8 @@ from processes import http_get
 
 ALWAYS = {"name": "always", "cron": "* * * * *", "duration_seconds": "5m", "time_zone": "Europe/Berlin", "min_replicas": 4}
 
+LATER = {"name": "later", "start": "2098-06-15", "end": "2098-06-16", "time_zone": "UTC", "pause": "scale_down"}
+
 
 def shop(**schedule: Any) -> dict[str, Any]:
     return {
@@ -24,7 +26,7 @@ def shop(**schedule: Any) -> dict[str, Any]:
         "run": {"provider": "supervisor", "command": "/bin/true {port}"},
         "hosts": "app",
         "port_range": "20000-20009",
-        "scale": {"min_replicas": 1, "max_replicas": 9, "schedules": [{**ALWAYS, **schedule}]},
+        "scale": {"min_replicas": 1, "max_replicas": 9, "schedules": [{**ALWAYS, **schedule}, LATER]},
     }
 
 
@@ -49,7 +51,7 @@ def test_from_deploy_to_decision(lab: Lab, run_module: Callable[..., dict[str, A
     assert [limit["rule"] for limit in decision["limits"]] == ["schedules.always.min_replicas"]
 
     told = run_module("fleet_info", deciding)["table"][-1]
-    assert told.endswith("schedule always: min_replicas 4"), "always, so that no change is due"
+    assert "schedule always: min_replicas 4; schedules change at 2098-06-1" in told
 
     examining = {"scope": ["controller"], "consul_url": lab.server.url}
     checks = {check["name"]: check for check in run_module("doctor_info", examining)["checks"]}
