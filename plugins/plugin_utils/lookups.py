@@ -14,11 +14,14 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils._clients.consul import Consul
+from ..module_utils._clients.consul_connection import connect
 from ..module_utils._clients.prometheus import Prometheus
 from ..module_utils._domain.errors import AutoscaleError
 
+_CONSUL = ("url", "token", "token_file", "ca_path", "client_cert", "client_key", "timeout", "version")
+_PROMETHEUS = ("url", "token", "ca_path", "timeout")
 _VARIABLES = tuple(
-    f"autoscale_{noun}_{option}" for noun in ("consul", "prometheus") for option in ("url", "token", "ca_path", "timeout", "version")
+    f"autoscale_{noun}_{option}" for noun, options in (("consul", _CONSUL), ("prometheus", _PROMETHEUS)) for option in options
 )
 
 
@@ -36,15 +39,7 @@ def variables_for(plugin: LookupBase, variables: Mapping[str, Any] | None) -> di
 
 def consul_of(plugin: Options) -> Consul:
     """The Consul client that a plugin's options describe."""
-    url = plugin.get_option("consul_url")
-    return Consul(
-        # Consul's own variable CONSUL_HTTP_ADDR may leave the scheme out.
-        url if "://" in url else f"http://{url}",
-        token=plugin.get_option("consul_token"),
-        ca_path=plugin.get_option("consul_ca_path"),
-        timeout=plugin.get_option("consul_timeout"),
-        version=plugin.get_option("consul_version"),
-    )
+    return connect(plugin.get_option)
 
 
 def prometheus_of(plugin: Options) -> Prometheus:
