@@ -175,13 +175,19 @@ class Consul:
 
     def kv_tree(self, prefix: str) -> list[KvEntry]:
         """All entries below a prefix in one call."""
-        response = self._http.request("GET", _kv(prefix), params={"recurse": "", "consistent": ""}, allow=(404,))
-        return [] if response.status_code == 404 else [_entry(raw) for raw in self._http.parsed(response)]
+        return [_entry(raw) for raw in self._below(prefix, "recurse")]
 
     def kv_keys(self, prefix: str) -> list[str]:
         """The names of all keys below a prefix, without their values."""
-        response = self._http.request("GET", _kv(prefix), params={"keys": "", "consistent": ""}, allow=(404,))
-        return [] if response.status_code == 404 else list(self._http.parsed(response))
+        return list(self._below(prefix, "keys"))
+
+    def _below(self, prefix: str, how: str) -> list[Any]:
+        response = self._http.request("GET", _kv(prefix), params={how: "", "consistent": ""}, allow=(404,))
+        if response.status_code != 404:
+            return list(self._http.parsed(response))
+        # To a token without the right, nothing is there. Only the read of a single key tells.
+        self.kv_get(prefix)
+        return []
 
     def kv_put(self, key: str, value: str, **params: Any) -> bool:
         """Write one key; params such as cas, acquire or release make it conditional. True when it was written."""

@@ -199,7 +199,7 @@ class HttpClient:
         # Requests' own errors are OSErrors; so is a file of a certificate that cannot be loaded.
         except (OSError, TransportError) as error:
             cause = self._secrets.scrub(cause_of(error))
-            hint = look_at(cause, _body_size(error), self._advice)
+            hint = look_at(cause, self._advice, sent_bytes=_body_size(error), secure=self._origin.startswith("https"))
             return _Fault(f"gave no answer to {asked}: {cause}; {hint}", _failure_of(error), None)
         expected, came = response.headers.get("Content-Length", ""), response.raw.tell()
         # Older urllib3 takes half an answer for a whole one.
@@ -220,7 +220,7 @@ class HttpClient:
             failure = Failure(undone=False, passing=retry_after is not None, retry_after=retry_after)
         location = self._secrets.scrub(response.headers.get("Location", ""))[:_SHOWN_CHARACTERS]
         hint = self._explain(unquote(asked), status, body) or explained(status, body, location, self._advice)
-        told = [f"answered {asked} with {status}: {body[:_SHOWN_CHARACTERS]}"]
+        told = [f"answered {asked} with {status}" + (f": {body[:_SHOWN_CHARACTERS]}" if body else f" {response.reason or ''}".rstrip())]
         if retry_after is not None:
             told.append(f"it asks to wait {retry_after:g} s")
         return _Fault("; ".join([*told, hint] if hint else told), failure, response)

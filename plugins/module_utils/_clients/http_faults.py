@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 _LARGE_BYTES = 64 * 1024
 # The library's name for the connection, where the address is told already.
-_POOL = re.compile(r"(?:<.*?>|HTTPS?Connection(?:Pool)?\(.*?\)): ")
+_POOL = re.compile(r"(?:<.*?>|\w*Connection(?:Pool)?\(.*?\)): ")
 _BROKEN_OFF = re.compile(r"broken pipe|reset|aborted|EOF|without response", re.IGNORECASE)
 # The words of OpenSSL, of several versions.
 _HINTS = tuple(
@@ -21,7 +21,7 @@ _HINTS = tuple(
         (r"wrong.version.number|record.layer.failure", "look at {address}: nothing there speaks TLS, so that https is wrong"),
         (r"certificate.verify.failed", "look at {authority}, and at the names in the server's certificate"),
         (r"alert.*(certificate|handshake|unknown.ca)", "look at {certificate}: the server asks for one that its authority signed"),
-        (r"SSL|PEM|key.values.mismatch", "look at {authority} and {certificate}"),
+        (r"\[SSL|\[X509|PEM|key.values.mismatch", "look at {authority} and {certificate}"),
         (r"timed out", "it may be stopped or overloaded: look there, and at {timeout}"),
     )
 )
@@ -48,18 +48,21 @@ def cause_of(error: BaseException) -> str:
     return _POOL.sub("", str(reason)) or type(error).__name__
 
 
-def look_at(cause: str, sent_bytes: int, advice: Advice) -> str:
+def look_at(cause: str, advice: Advice, *, sent_bytes: int, secure: bool) -> str:
     """What to look at when no complete answer came.
 
     Args:
         cause: see cause_of.
         sent_bytes: size of the request's body.
+        secure: over TLS, where some servers break off in place of saying that a certificate is missing.
     """
     if sent_bytes > _LARGE_BYTES and _BROKEN_OFF.search(cause):
         return f"it may refuse what is as large as the {sent_bytes} bytes that were sent"
     for pattern, hint in _HINTS:
         if pattern.search(cause):
             return hint.format(**advice._asdict())
+    if secure and _BROKEN_OFF.search(cause):
+        return f"look whether it runs there, and at {advice.certificate}: it may ask for one that its authority signed"
     return f"look whether it runs there, and at {advice.address}"
 
 
