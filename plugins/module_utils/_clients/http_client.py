@@ -212,6 +212,7 @@ class HttpClient:
 
     def _refused(self, asked: str, response: requests.Response) -> _Fault:
         status, body = response.status_code, self._secrets.scrub(response.text.strip())
+        words = f": {body}" if body else f" {self._secrets.scrub(response.reason or '')}".rstrip()
         retry_after = retry_after_of(response.headers.get("Retry-After"))
         failure = None
         if status == 429 or self._refuses(status, body):
@@ -220,7 +221,7 @@ class HttpClient:
             failure = Failure(undone=False, passing=retry_after is not None, retry_after=retry_after)
         location = self._secrets.scrub(response.headers.get("Location", ""))[:_SHOWN_CHARACTERS]
         hint = self._explain(unquote(asked), status, body) or explained(status, body, location, self._advice)
-        told = [f"answered {asked} with {status}" + (f": {body[:_SHOWN_CHARACTERS]}" if body else f" {response.reason or ''}".rstrip())]
+        told = [f"answered {asked} with {status}{words[:_SHOWN_CHARACTERS]}"]
         if retry_after is not None:
             told.append(f"it asks to wait {retry_after:g} s")
         return _Fault("; ".join([*told, hint] if hint else told), failure, response)
