@@ -23,6 +23,7 @@ _PROMETHEUS = ("url", "token", "ca_path", "timeout")
 _VARIABLES = tuple(
     f"autoscale_{noun}_{option}" for noun, options in (("consul", _CONSUL), ("prometheus", _PROMETHEUS)) for option in options
 )
+_OPTIONS = "autoscale_consul_options"
 
 
 class Options(Protocol):
@@ -34,7 +35,10 @@ class Options(Protocol):
 def variables_for(plugin: LookupBase, variables: Mapping[str, Any] | None) -> dict[str, Any]:
     """The variables that our options may come from: a lookup is given them as written, with their templates."""
     given = variables or {}
-    return {name: plugin._templar.template(given[name]) for name in _VARIABLES if name in given}
+    # What the roles take for all modules in one dictionary.
+    options = plugin._templar.template(given.get(_OPTIONS, {}))
+    own = {name: plugin._templar.template(given[name]) for name in _VARIABLES if name in given}
+    return {**{f"autoscale_{option}": value for option, value in options.items() if f"autoscale_{option}" in _VARIABLES}, **own}
 
 
 def consul_of(plugin: Options) -> Consul:

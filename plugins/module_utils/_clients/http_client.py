@@ -205,7 +205,7 @@ class HttpClient:
         # Older urllib3 takes half an answer for a whole one.
         if method != "HEAD" and expected.isdecimal() and came < int(expected):
             told = f"gave no answer to {asked}: it broke off after {came} of {expected} bytes"
-            return _Fault(f"{told}; look whether it runs there", Failure(undone=False, passing=False), None)
+            return _Fault(f"{told}; look whether it runs there, and at {self._advice.address}", Failure(undone=False, passing=False), None)
         if 200 <= response.status_code < 300:
             return response
         return self._refused(asked, response)

@@ -53,7 +53,7 @@ def pause(failure: Failure, *, attempt: int, left: float, repeatable: bool) -> f
     """
     if not (failure.undone or repeatable) or (attempt >= ATTEMPTS and not failure.passing):
         return None
-    seconds: float = min(_FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
+    seconds: float = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 9), _LONGEST_PAUSE_SECONDS)
     # Jitter, so that many that were refused together do not come back together.
     seconds *= random.uniform(0.5, 1.0)
     if failure.retry_after is not None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import hypothesis.strategies as st
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.transaction import fitting
@@ -35,5 +37,5 @@ def test_all_are_sent_within_the_limits_and_no_part_could_take_more(sizes, opera
         left = left[count:]
     assert [one for part in parts for one in part] == sizes
     assert all(part and sum(part) <= size and len(part) <= (operations or len(sizes)) for part in parts)
-    for part, following in zip(parts, parts[1:]):
+    for part, following in itertools.pairwise(parts):
         assert len(part) == operations or sum(part) + following[0] > size
