@@ -27,7 +27,7 @@ options:
     type: bool
     default: false
   consul_url:
-    description: Where Consul's HTTP API listens.
+    description: Where Consul's HTTP API listens, or V(unix:///run/consul.sock) for a unix socket.
     type: str
     default: http://127.0.0.1:8500
     env:
@@ -41,6 +41,13 @@ options:
       - name: CONSUL_HTTP_TOKEN
     vars:
       - name: autoscale_consul_token
+  consul_token_file:
+    description:
+      - File with the ACL token. Not together with O(consul_token).
+      - Without both, the environment variables E(CONSUL_HTTP_TOKEN_FILE) and E(CONSUL_HTTP_TOKEN) are used, in this order.
+    type: path
+    vars:
+      - name: autoscale_consul_token_file
   consul_ca_path:
     description: File of the certificate authority for https.
     type: path
@@ -48,12 +55,31 @@ options:
       - name: CONSUL_CACERT
     vars:
       - name: autoscale_consul_ca_path
+  consul_client_cert:
+    description: File with the certificate by which this client is known, where Consul asks for one.
+    type: path
+    env:
+      - name: CONSUL_CLIENT_CERT
+    vars:
+      - name: autoscale_consul_client_cert
+  consul_client_key:
+    description: File with the key of O(consul_client_cert), without a password; by default that file has the key as well.
+    type: path
+    env:
+      - name: CONSUL_CLIENT_KEY
+    vars:
+      - name: autoscale_consul_client_key
   consul_timeout:
     description: Seconds for connecting and for each read.
     type: float
     default: 10
     vars:
       - name: autoscale_consul_timeout
+  consul_version:
+    description: Version of Consul, such as V(1.8.7), where the token has no right to ask for it (C(agent:read)).
+    type: str
+    vars:
+      - name: autoscale_consul_version
 notes:
   - To a token without the right to read a service, Consul answers with an empty list and not with an error. So an empty answer is
     no proof that nothing is there. With O(require=true) it is an error.

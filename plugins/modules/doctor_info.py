@@ -146,7 +146,10 @@ checks:
     - {name: consul node, ok: true, found: app1, mend: ""}
 """
 
+import dataclasses
+
 from ..module_utils._module.argspec import CONSUL, PROMETHEUS, ArgumentSpec
+from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.doctor import Setup, examine
 from ..module_utils._operations.outcome import Outcome
@@ -179,8 +182,9 @@ SPEC = (
 
 
 def operation(params, check_mode):
-    options = dict(params, prometheus_url=params["prometheus_url"] or "")
-    findings = examine(Setup(**{name: value for name, value in options.items() if name != "scope"}), params["scope"])
+    options = dict(params, prometheus_url=params["prometheus_url"] or "", connect=lambda: consul_from(params))
+    names = [field.name for field in dataclasses.fields(Setup)]
+    findings = examine(Setup(**{name: options[name] for name in names}), params["scope"])
     return Outcome(facts={"ok": all(finding.ok for finding in findings), "checks": [finding.as_dict() for finding in findings]})
 
 

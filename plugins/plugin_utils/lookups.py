@@ -14,10 +14,16 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils._clients.consul import Consul
+from ..module_utils._clients.consul_connection import connect
 from ..module_utils._clients.prometheus import Prometheus
 from ..module_utils._domain.errors import AutoscaleError
 
-_VARIABLES = tuple(f"autoscale_{noun}_{option}" for noun in ("consul", "prometheus") for option in ("url", "token", "ca_path", "timeout"))
+_CONSUL = ("url", "token", "token_file", "ca_path", "client_cert", "client_key", "timeout", "version")
+_PROMETHEUS = ("url", "token", "ca_path", "timeout")
+_VARIABLES = tuple(
+    f"autoscale_{noun}_{option}" for noun, options in (("consul", _CONSUL), ("prometheus", _PROMETHEUS)) for option in options
+)
+_OPTIONS = "autoscale_consul_options"
 
 
 class Options(Protocol):
@@ -29,19 +35,15 @@ class Options(Protocol):
 def variables_for(plugin: LookupBase, variables: Mapping[str, Any] | None) -> dict[str, Any]:
     """The variables that our options may come from: a lookup is given them as written, with their templates."""
     given = variables or {}
-    return {name: plugin._templar.template(given[name]) for name in _VARIABLES if name in given}
+    # What the roles take for all modules in one dictionary.
+    options = plugin._templar.template(given.get(_OPTIONS, {}))
+    own = {name: plugin._templar.template(given[name]) for name in _VARIABLES if name in given}
+    return {**{f"autoscale_{option}": value for option, value in options.items() if f"autoscale_{option}" in _VARIABLES}, **own}
 
 
 def consul_of(plugin: Options) -> Consul:
     """The Consul client that a plugin's options describe."""
-    url = plugin.get_option("consul_url")
-    return Consul(
-        # Consul's own variable CONSUL_HTTP_ADDR may leave the scheme out.
-        url if "://" in url else f"http://{url}",
-        token=plugin.get_option("consul_token"),
-        ca_path=plugin.get_option("consul_ca_path"),
-        timeout=plugin.get_option("consul_timeout"),
-    )
+    return connect(plugin.get_option)
 
 
 def prometheus_of(plugin: Options) -> Prometheus:

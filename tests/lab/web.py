@@ -41,11 +41,42 @@ def answering(status: int, body: bytes, headers: Mapping[str, str] | None = None
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+    with _serving(Handler) as url:
+        yield url, asked
+
+
+@contextlib.contextmanager
+def answering_raw(*answers: bytes, reads_bodies: bool = True) -> Iterator[tuple[str, list[Asked]]]:
+    """Yield the URL of a server that sends these bytes, one after the other and the last again and again, and hangs up after each.
+
+    Args:
+        reads_bodies: False hangs up in the middle of an upload.
+    """
+    asked: list[Asked] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if reads_bodies:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked.append(Asked(self.command, self.path, dict(self.headers)))
+            self.wfile.write(answers[min(len(asked), len(answers)) - 1])
+            self.close_connection = True
+
+        do_PUT = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _serving(Handler) as url:
+        yield url, asked
+
+
+@contextlib.contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
-            thread.join()

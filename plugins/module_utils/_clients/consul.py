@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from typing import Any, Mapping
+import time
+from typing import Any, Mapping, Sequence
 
+from .._domain import names
+from .._domain.consul_rights import TOKEN_UNKNOWN, explain_refusal
+from .._domain.consul_version import Version, read_version
 from .._domain.errors import AutoscaleError
-from .http_client import HttpClient, path_of
+from .consul_transaction import TooManyOperations, encoded, guard_size, limit_in
+from .http_client import HttpClient, HttpError, path_of
+from .http_faults import Advice
 
-# Consul refuses larger values with 413, and may close the socket in the middle of the upload.
-MAX_VALUE_BYTES = 512 * 1024
+_ADVICE = Advice("consul_url", "consul_ca_path", "consul_client_cert and consul_client_key", "consul_token", "consul_timeout")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +41,69 @@ class Consul:
         url: where its HTTP API listens.
         token: ACL token, sent in a header only.
         ca_path: file of the certificate authority for https.
+        client_cert, client_key: files of the certificate and its key, where Consul asks clients for one.
         timeout: seconds; waits of blocking queries are added to it.
+        version: of the server, such as "1.8.7"; None asks the agent when it is needed.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, ca_path: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        ca_path: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+        timeout: float = 10.0,
+        version: str | None = None,
+    ) -> None:
         headers = {"X-Consul-Token": token} if token else {}
-        self._http = HttpClient(url, what="Consul", headers=headers, ca_path=ca_path, timeout=timeout)
+        self._http = HttpClient(
+            url,
+            what="Consul",
+            headers=headers,
+            ca_path=ca_path,
+            client_cert=client_cert,
+            client_key=client_key,
+            timeout=timeout,
+            advice=_ADVICE,
+            refuses=self._refuses,
+            explain=explain_refusal,
+        )
         self._timeout = timeout
+        self._token_unknown_since: float | None = None
+        self._version = read_version(version, "consul_version") if version else None
         self.url = self._http.base_url
 
+    # the servers
+
+    def leader(self) -> str:
+        """The address of the servers' leader, empty when there is none."""
+        return str(self._get(path_of("v1", "status", "leader")) or "")
+
+    def date(self) -> str:
+        """The time of an answer, as the header Date has it; empty where there is none."""
+        return str(self._http.request("GET", path_of("v1", "status", "leader")).headers.get("Date", ""))
+
     # the local agent
+
+    def version(self) -> Version:
+        """Major, minor and patch of the agent that answers, asked for once; the option consul_version goes before.
+
+        Raises:
+            AutoscaleError: the token may not read the agent, and consul_version was not given.
+        """
+        if self._version is None:
+            try:
+                answer = self.agent_self()
+            except HttpError as error:
+                if error.status != 403:
+                    raise
+                raise AutoscaleError(
+                    f"{error.message}\nConsul's version is not known: give the token the right agent:read, or set consul_version"
+                ) from None
+            self._version = read_version(str((answer.get("Config") or {}).get("Version")), f"Config.Version of Consul at {self.url}")
+        return self._version
 
     def agent_self(self) -> dict[str, Any]:
         return dict(self._get(path_of("v1", "agent", "self")) or {})
@@ -57,7 +115,7 @@ class Consul:
         return dict(self._get(path_of("v1", "agent", "checks")) or {})
 
     def register_service(self, definition: Mapping[str, Any]) -> None:
-        self._http.request("PUT", path_of("v1", "agent", "service", "register"), json=definition)
+        self._http.request("PUT", path_of("v1", "agent", "service", "register"), json=definition, repeatable=True)
 
     def deregister_service(self, service_id: str) -> None:
         """Deregister at this agent; the caller has read first, since Consul answers an unknown ID with 200, 404 or 500."""
@@ -68,7 +126,7 @@ class Consul:
 
     def service_maintenance(self, service_id: str, *, enable: bool, reason: str = "") -> None:
         params = {"enable": "true" if enable else "false", "reason": reason}
-        self._http.request("PUT", path_of("v1", "agent", "service", "maintenance", service_id), params=params)
+        self._http.request("PUT", path_of("v1", "agent", "service", "maintenance", service_id), params=params, repeatable=True)
 
     # the catalog
 
@@ -117,35 +175,51 @@ class Consul:
 
     def kv_tree(self, prefix: str) -> list[KvEntry]:
         """All entries below a prefix in one call."""
-        response = self._http.request("GET", _kv(prefix), params={"recurse": "", "consistent": ""}, allow=(404,))
-        return [] if response.status_code == 404 else [_entry(raw) for raw in self._http.parsed(response)]
+        return [_entry(raw) for raw in self._below(prefix, "recurse")]
 
     def kv_keys(self, prefix: str) -> list[str]:
         """The names of all keys below a prefix, without their values."""
-        response = self._http.request("GET", _kv(prefix), params={"keys": "", "consistent": ""}, allow=(404,))
-        return [] if response.status_code == 404 else list(self._http.parsed(response))
+        return list(self._below(prefix, "keys"))
+
+    def _below(self, prefix: str, how: str) -> list[Any]:
+        response = self._http.request("GET", _kv(prefix), params={how: "", "consistent": ""}, allow=(404,))
+        if response.status_code != 404:
+            return list(self._http.parsed(response))
+        # To a token without the right, nothing is there. Only the read of a single key tells.
+        self.kv_get(prefix)
+        return []
 
     def kv_put(self, key: str, value: str, **params: Any) -> bool:
         """Write one key; params such as cas, acquire or release make it conditional. True when it was written."""
-        _guard_size(key, value)
-        return bool(self._http.json("PUT", _kv(key), params=params, data=value.encode()))
+        for name in ("acquire", "release"):
+            if name in params:
+                names.session_id(params[name])
+        body = value.encode()
+        guard_size(key, len(body))
+        # The session that has a lock acquires it again.
+        return bool(self._http.json("PUT", _kv(key), params=params, data=body, repeatable="acquire" in params))
 
     def kv_delete(self, key: str, *, recurse: bool = False) -> None:
         self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {})
 
-    def kv_transaction(self, operations: list[dict[str, Any]]) -> list[str]:
+    def kv_transaction(self, operations: Sequence[Mapping[str, Any]]) -> list[str]:
         """Apply KV operations together or not at all; returns the reasons for which nothing was applied, empty on success.
 
         Args:
             operations: `{"Verb": …, "Key": …}` each, a plain-text "Value" is encoded here.
+
+        Raises:
+            TooManyOperations: this server takes fewer in one transaction.
         """
-        body = []
-        for operation in operations:
-            if "Value" in operation:
-                _guard_size(operation["Key"], operation["Value"])
-                operation = dict(operation, Value=base64.b64encode(operation["Value"].encode()).decode())
-            body.append({"KV": operation})
-        response = self._http.request("PUT", path_of("v1", "txn"), json=body, allow=(409,))
+        body = b"[" + b",".join(map(encoded, operations)) + b"]"
+        guard_size("a transaction", len(body))
+        try:
+            response = self._http.request("PUT", path_of("v1", "txn"), data=body, allow=(409,))
+        except HttpError as error:
+            limit = limit_in(error.body)
+            if limit is None:
+                raise
+            raise TooManyOperations(error.message, limit) from None
         return [error["What"] for error in self._http.parsed(response).get("Errors") or []]
 
     # sessions
@@ -157,15 +231,24 @@ class Consul:
 
     def session_renew(self, session: str) -> bool:
         """Renew a session; False when it does not exist any more."""
-        response = self._http.request("PUT", path_of("v1", "session", "renew", session), allow=(404,))
+        response = self._http.request("PUT", path_of("v1", "session", "renew", names.session_id(session)), allow=(404,), repeatable=True)
         return response.status_code != 404
 
     def session_exists(self, session: str) -> bool:
         """Whether a session has neither ended nor been destroyed."""
-        return bool(self._get(path_of("v1", "session", "info", session), params={"consistent": ""}))
+        return bool(self._get(path_of("v1", "session", "info", names.session_id(session)), params={"consistent": ""}))
 
     def session_destroy(self, session: str) -> None:
-        self._http.request("PUT", path_of("v1", "session", "destroy", session))
+        self._http.request("PUT", path_of("v1", "session", "destroy", names.session_id(session)), repeatable=True)
+
+    def _refuses(self, status: int, body: str) -> bool:
+        """Whether Consul did nothing and waiting helps: while it chooses a leader, above a rate limit, and just after its start."""
+        if status == 403 and body.startswith(TOKEN_UNKNOWN):
+            # An agent says so of a valid token in its first seconds. One that is wrong is waited for once, not at every request.
+            now = time.monotonic()
+            self._token_unknown_since = self._token_unknown_since or now
+            return now - self._token_unknown_since < self._timeout
+        return (status == 500 and "No cluster leader" in body) or (status == 503 and "rate limit exceeded" in body)
 
     def _get(self, path: str, **options: Any) -> Any:
         return self._http.json("GET", path, **options)
@@ -183,9 +266,3 @@ def _entry(raw: Mapping[str, Any]) -> KvEntry:
         lock_index=raw.get("LockIndex", 0),
         session=raw.get("Session"),
     )
-
-
-def _guard_size(key: str, value: str) -> None:
-    size = len(value.encode())
-    if size > MAX_VALUE_BYTES:
-        raise AutoscaleError(f"Consul KV {key}: {size} bytes are too many, at most {MAX_VALUE_BYTES} are allowed")

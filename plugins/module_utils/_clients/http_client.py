@@ -7,21 +7,34 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import platform
+import re
 import sys
-from typing import Any, Iterable, Mapping, Sequence
+import time
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 from .._domain.errors import AutoscaleError
+from .http_faults import Advice, cause_of, explained, look_at
+from .retries import Failure, pause, retry_after_of
+from .secrets import Secrets
 
 try:
     import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util.retry import Retry
+    from urllib3.exceptions import HTTPError as TransportError
+    from urllib3.exceptions import NewConnectionError
 except ImportError:
     HAS_REQUESTS = False
 else:
     HAS_REQUESTS = True
+
+UNIX = "unix://"
+_WEB = ("http://", "https://")
+# What may stand in a header; the library's own error would repeat the value.
+_HEADER = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?")
+_SHOWN_CHARACTERS = 500
 
 
 class Unreachable(AutoscaleError):
@@ -38,7 +51,14 @@ class HttpError(AutoscaleError):
 
 
 def path_of(*parts: str) -> str:
-    """Return a URL path; every part is quoted, so that an ID with a slash or a question mark stays one part."""
+    """Return a URL path; every part is quoted, so that an ID with a slash or a question mark stays one part.
+
+    Raises:
+        AutoscaleError: a part is "." or "..", which a URL cannot carry: they would name another path.
+    """
+    for part in parts:
+        if part in (".", ".."):
+            raise AutoscaleError(f"{'/'.join(parts)}: {part!r} is not allowed as a name in a URL")
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
@@ -55,11 +75,16 @@ class HttpClient:
     """Talks to one server.
 
     Args:
-        base_url: scheme, host and port, with an optional path in front of all requests.
+        base_url: scheme, host and port, with an optional path in front of all requests; or unix:// and the path of a socket.
         what: the server's name in errors, such as "Consul".
         headers: sent with every request; their values never appear in an error.
         ca_path: file of the certificate authority; None uses the system's.
+        client_cert: file with the certificate that the server asks for.
+        client_key: file with its key; None when client_cert holds it as well.
         timeout: seconds for connecting and for each read.
+        advice: what a user looks at after an error.
+        refuses: told status and body; whether the request did nothing and waiting helps. See retries.py.
+        explain: told "GET /path" without quotes, status and body; what to look at, empty where it does not know.
     """
 
     def __init__(
@@ -69,28 +94,46 @@ class HttpClient:
         what: str,
         headers: Mapping[str, str] | None = None,
         ca_path: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
         timeout: float = 10.0,
+        advice: Advice | None = None,
+        refuses: Callable[[int, str], bool] | None = None,
+        explain: Callable[[str, int, str], str] | None = None,
     ) -> None:
         require_requests()
-        if not base_url.startswith(("http://", "https://")):
-            raise AutoscaleError(f"{what}: {base_url!r} is not a URL: must begin with http:// or https://")
-        base_url, user, password = _without_user(base_url)
-        self.base_url = base_url.rstrip("/")
+        if not base_url.startswith((*_WEB, UNIX)):
+            raise AutoscaleError(f"{what}: {base_url!r} is not a URL: must begin with http:// or https://, or with unix:// for a socket")
         self.what = what
         self._timeout = timeout
-        # "Bearer abc": a server may echo the second word alone.
-        self._secrets = tuple(part for value in (headers or {}).values() for part in (value, value.split(" ")[-1]) if part)
+        self._advice = advice or Advice()
+        self._refuses = refuses or (lambda status, body: False)
+        self._explain = explain or (lambda asked, status, body: "")
         self._session = requests.Session()
         self._session.trust_env = False
+        if base_url.startswith(UNIX):
+            user, password = "", ""
+            self.base_url, self._origin = base_url, "http://localhost"
+            self._session.mount("http://", _unix_adapter(base_url, what))
+        else:
+            base_url, user, password = _without_user(base_url, what)
+            self.base_url = self._origin = base_url.rstrip("/")
         if user:
-            self._session.auth = (user, password)
-            self._secrets += (password,) if password else ()
+            # Bytes, since the library knows Latin-1 only.
+            self._session.auth = requests.auth.HTTPBasicAuth(user.encode(), password.encode())
+        for name, value in (headers or {}).items():
+            if not _HEADER.fullmatch(value):
+                raise AutoscaleError(f"{what}: the value of the header {name} has characters that a header cannot have")
+        self._secrets = Secrets(headers or {}, user, password)
         self._session.headers.update(headers or {})
         if ca_path:
-            self._session.verify = ca_path
-        retry = Retry(total=2, backoff_factor=0.2, status_forcelist=(429, 502, 503), allowed_methods=("GET",), raise_on_status=False)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+            self._session.verify = _readable(ca_path, self._advice.authority)
+        if client_cert:
+            certificate = _readable(client_cert, self._advice.certificate)
+            # Named twice, since requests asks for the password of an encrypted key on the terminal otherwise.
+            self._session.cert = (certificate, _readable(client_key, self._advice.certificate) if client_key else certificate)
+        elif client_key:
+            raise AutoscaleError(f"{what}: there is a key and no certificate: look at {self._advice.certificate}")
 
     def request(
         self,
@@ -102,35 +145,38 @@ class HttpClient:
         data: Any = None,
         timeout: float | None = None,
         allow: Iterable[int] = (),
+        repeatable: bool = False,
     ) -> requests.Response:
-        """Send one request and return the answer.
+        """Send one request, again where retries.py says so, and return the answer.
 
         Args:
-            method: GET is retried on connection errors, 429, 502 and 503; everything else is sent once.
             path: see path_of.
-            timeout: seconds, in place of the client's.
+            timeout: seconds, in place of the client's; no further sending begins later than that.
             allow: statuses besides 2xx that are returned and not raised.
+            repeatable: doing it twice leaves what doing it once leaves; GET is so by itself.
 
         Raises:
             Unreachable: no complete answer.
             HttpError: a status that is neither 2xx nor in allow.
         """
-        url = self.base_url + path
-        try:
-            response = self._session.request(
-                method, url, params=params, json=json, data=data, timeout=timeout or self._timeout, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise Unreachable(self._scrub(f"{self.what} at {self.base_url} gave no answer to {method} {path}: {_cause(error)}")) from None
-        if response.ok and response.status_code < 300 or response.status_code in tuple(allow):
-            return response
-        raise HttpError(
-            self._scrub(
-                f"{self.what} at {self.base_url} answered {method} {path} with {response.status_code}: {response.text.strip()[:500]}"
-            ),
-            response.status_code,
-            response.text,
-        )
+        asked = f"{method} {path}"
+        seconds = timeout or self._timeout
+        repeatable = repeatable or method == "GET"
+        deadline = time.monotonic() + seconds
+        for attempt in itertools.count(1):
+            options = {"params": params, "json": json, "data": data, "timeout": seconds, "allow_redirects": False}
+            answer = self._once(method, asked, options)
+            if not isinstance(answer, _Fault):
+                return answer
+            failure = answer.failure
+            wait = pause(failure, attempt=attempt, left=deadline - time.monotonic(), repeatable=repeatable) if failure else None
+            if wait is not None:
+                time.sleep(wait)
+                continue
+            if answer.response is not None and answer.response.status_code in tuple(allow):
+                return answer.response
+            raise self._error(answer, attempt)
+        raise AssertionError("unreachable")
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """Send one request and return the parsed JSON body; raises Unreachable when it is not JSON."""
@@ -143,26 +189,100 @@ class HttpClient:
         except ValueError:
             asked = f"{response.request.method} {urlsplit(response.request.url or '').path}"
             raise Unreachable(
-                self._scrub(f"{self.what} at {self.base_url} answered {asked} with something that is not JSON: {response.text[:200]!r}")
+                f"{self.what} at {self.base_url} answered {asked} with something that is not JSON: "
+                f"{self._secrets.scrub(response.text)[:200]!r}; look at {self._advice.address}"
             ) from None
 
-    def _scrub(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+    def _once(self, method: str, asked: str, options: Mapping[str, Any]) -> requests.Response | _Fault:
+        try:
+            response = self._session.request(method, self._origin + asked.partition(" ")[2], **options)
+        # Requests' own errors are OSErrors; so is a file of a certificate that cannot be loaded.
+        except (OSError, TransportError) as error:
+            cause = self._secrets.scrub(cause_of(error))
+            hint = look_at(cause, self._advice, sent_bytes=_body_size(error), secure=self._origin.startswith("https"))
+            return _Fault(f"gave no answer to {asked}: {cause}; {hint}", _failure_of(error), None)
+        expected, came = response.headers.get("Content-Length", ""), response.raw.tell()
+        # Older urllib3 takes half an answer for a whole one.
+        if method != "HEAD" and expected.isdecimal() and came < int(expected):
+            told = f"gave no answer to {asked}: it broke off after {came} of {expected} bytes"
+            return _Fault(f"{told}; look whether it runs there, and at {self._advice.address}", Failure(undone=False, passing=False), None)
+        if 200 <= response.status_code < 300:
+            return response
+        return self._refused(asked, response)
+
+    def _refused(self, asked: str, response: requests.Response) -> _Fault:
+        status, body = response.status_code, self._secrets.scrub(response.text.strip())
+        words = f": {body}" if body else f" {self._secrets.scrub(response.reason or '')}".rstrip()
+        retry_after = retry_after_of(response.headers.get("Retry-After"))
+        failure = None
+        if status == 429 or self._refuses(status, body):
+            failure = Failure(undone=True, passing=True, retry_after=retry_after)
+        elif status in (502, 503):
+            failure = Failure(undone=False, passing=retry_after is not None, retry_after=retry_after)
+        location = self._secrets.scrub(response.headers.get("Location", ""))[:_SHOWN_CHARACTERS]
+        hint = self._explain(unquote(asked), status, body) or explained(status, body, location, self._advice)
+        told = [f"answered {asked} with {status}{words[:_SHOWN_CHARACTERS]}"]
+        if retry_after is not None:
+            told.append(f"it asks to wait {retry_after:g} s")
+        return _Fault("; ".join([*told, hint] if hint else told), failure, response)
+
+    def _error(self, fault: _Fault, attempts: int) -> AutoscaleError:
+        tried = f" (tried {attempts} times)" if attempts > 1 else ""
+        message = f"{self.what} at {self.base_url} {fault.told}{tried}"
+        if fault.response is None:
+            return Unreachable(message)
+        return HttpError(message, fault.response.status_code, self._secrets.scrub(fault.response.text))
 
 
-def _without_user(url: str) -> tuple[str, str, str]:
+class _Fault(NamedTuple):
+    """A request that did not get what it wants.
+
+    Args:
+        told: what happened, in words that follow the server's name.
+        failure: None where the request is not sent again in any case.
+        response: None when no complete one came.
+    """
+
+    told: str
+    failure: Failure | None
+    response: requests.Response | None
+
+
+def _failure_of(error: Exception) -> Failure | None:
+    """A time-out was waited for already, and neither TLS nor a wrong URL mends itself."""
+    if not isinstance(error, requests.ConnectionError) and not isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return None
+    if isinstance(error, (requests.Timeout, requests.exceptions.SSLError)):
+        return None
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return Failure(undone=isinstance(reason, NewConnectionError), passing=False)
+
+
+def _body_size(error: Exception) -> int:
+    return len(getattr(getattr(error, "request", None), "body", None) or b"")
+
+
+def _unix_adapter(url: str, what: str) -> Any:
+    # It needs requests, without which this file can be imported.
+    from .unix_adapter import UnixAdapter
+
+    path = url[len(UNIX) :]
+    if not path.startswith("/"):
+        raise AutoscaleError(f"{what}: {url!r} is not allowed: unix:// must be followed by the absolute path of a socket")
+    return UnixAdapter(path)
+
+
+def _readable(path: str, what: str) -> str:
+    if not os.access(path, os.R_OK):
+        raise AutoscaleError(f"{what}: {path} cannot be read on {platform.node()}")
+    return path
+
+
+def _without_user(url: str, what: str) -> tuple[str, str, str]:
     """The URL without "user:password@", which would end in errors, and the two apart."""
-    parts = urlsplit(url)
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return bare, unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason: requests wraps urllib3, which wraps the operating system's words."""
-    reason: Any = error.args[0] if error.args else error
-    while getattr(reason, "reason", None) is not None:
-        reason = reason.reason
-    text = str(reason)
-    return text.rsplit(">: ", maxsplit=1)[-1] or type(error).__name__
+    try:
+        parts = urlsplit(url)
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return bare, unquote(parts.username or ""), unquote(parts.password or "")
+    except ValueError as error:
+        raise AutoscaleError(f"{what}: its URL is wrong: {error}") from None

@@ -20,6 +20,7 @@ SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
 # HAProxy's own limit for names, which is also safe in paths and Consul IDs.
 INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+SESSION_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 
@@ -42,6 +43,11 @@ def instance_id(text: object) -> str:
 def version(text: object) -> str:
     """Return the version unchanged, or raise AutoscaleError."""
     return _matching(VERSION, "version", text)
+
+
+def session_id(text: object) -> str:
+    """Return the ID of a Consul session unchanged, or raise AutoscaleError."""
+    return _matching(SESSION_ID, "session", text)
 
 
 def host_name(text: object) -> str:

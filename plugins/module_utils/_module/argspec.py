@@ -32,8 +32,13 @@ CONSUL = ArgumentSpec(
     {
         "consul_url": {"type": "str", "default": "http://127.0.0.1:8500"},
         "consul_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["CONSUL_HTTP_TOKEN"])},
-        "consul_ca_path": {"type": "path"},
+        # Its variable of the environment is looked at where both are known: an option goes before either.
+        "consul_token_file": {"type": "path"},
+        "consul_ca_path": {"type": "path", "fallback": (env_fallback, ["CONSUL_CACERT"])},
+        "consul_client_cert": {"type": "path", "fallback": (env_fallback, ["CONSUL_CLIENT_CERT"])},
+        "consul_client_key": {"type": "path", "fallback": (env_fallback, ["CONSUL_CLIENT_KEY"])},
         "consul_timeout": {"type": "float", "default": 10.0},
+        "consul_version": {"type": "str"},
     }
 )
 

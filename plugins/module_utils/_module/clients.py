@@ -10,13 +10,9 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from .._clients.consul import Consul
+from .._clients.consul_connection import connect
 
 
 def consul_from(params: Mapping[str, Any]) -> Consul:
     """The Consul client that the options of the spec CONSUL describe."""
-    return Consul(
-        params["consul_url"],
-        token=params["consul_token"],
-        ca_path=params["consul_ca_path"],
-        timeout=params["consul_timeout"],
-    )
+    return connect(params.__getitem__)

@@ -16,7 +16,6 @@ import time
 from typing import Any, Callable, Iterable, Sequence
 
 from .._clients.consul import Consul
-from .._clients.http_client import HttpClient, path_of
 from .._clients.prometheus import Prometheus
 from .._clients.sockets import established
 from .._domain.errors import AutoscaleError
@@ -24,7 +23,7 @@ from .._domain.providers import SUPERVISOR, SYSTEMD
 from . import doctor_balancer, doctor_host, doctor_schedules
 
 OLDEST_PYTHON = (3, 9)
-OLDEST_CONSUL = (1, 8)
+OLDEST_CONSUL = (1, 8, 0)
 # Times are compared across machines with windows of tens of seconds.
 CLOCK_TOLERANCE_SECONDS = 5.0
 _SESSION_SECONDS = 10.0
@@ -35,15 +34,14 @@ class Setup:
     """Where things are said to be; an empty URL means that it is not said.
 
     Args:
+        connect: gives a client for Consul; raises AutoscaleError where an option of its own is wrong.
         consul_node: the name that the agent of this host has to have; empty does not compare.
         providers: what runs instances on this host.
         balancer: the kind of the balancer, haproxy or nginx.
     """
 
+    connect: Callable[[], Consul]
     consul_url: str
-    consul_token: str | None
-    consul_ca_path: str | None
-    consul_timeout: float
     consul_node: str
     prometheus_url: str
     prometheus_timeout: float
@@ -129,48 +127,43 @@ def _importable(*modules: str) -> Probe:
     return probe
 
 
-def _consul(setup: Setup) -> Consul:
-    return Consul(setup.consul_url, token=setup.consul_token, ca_path=setup.consul_ca_path, timeout=setup.consul_timeout)
-
-
 def _agent_version(setup: Setup) -> str:
-    version = str(_consul(setup).agent_self()["Config"]["Version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_CONSUL:
-        raise _Wrong(f"{setup.consul_url} runs {version}")
-    return f"{setup.consul_url} runs {version}"
+    version = setup.connect().version()
+    told = f"{setup.consul_url} runs {'.'.join(map(str, version))}"
+    if version < OLDEST_CONSUL:
+        raise _Wrong(told)
+    return told
 
 
 def _leader(setup: Setup) -> str:
-    headers = {"X-Consul-Token": setup.consul_token} if setup.consul_token else {}
-    client = HttpClient(setup.consul_url, what="Consul", headers=headers, ca_path=setup.consul_ca_path, timeout=setup.consul_timeout)
-    leader = client.json("GET", path_of("v1", "status", "leader"))
+    leader = setup.connect().leader()
     if not leader:
         raise _Wrong("the servers have no leader")
-    return str(leader)
+    return leader
 
 
 def _kv_readable(setup: Setup) -> str:
-    return f"{len(_consul(setup).kv_keys('autoscale/'))} keys below autoscale/"
+    return f"{len(setup.connect().kv_keys('autoscale/'))} keys below autoscale/"
 
 
 def _locks(setup: Setup) -> str:
-    consul = _consul(setup)
+    consul = setup.connect()
     session = consul.session_create(name="autoscale doctor", ttl=_SESSION_SECONDS, lock_delay=0.0)
     consul.session_destroy(session)
     return "a session was created and destroyed"
 
 
 def _node(setup: Setup) -> str:
-    name = str(_consul(setup).agent_self()["Config"]["NodeName"])
+    name = str(setup.connect().agent_self()["Config"]["NodeName"])
     if setup.consul_node and name != setup.consul_node:
         raise _Wrong(f"the agent at {setup.consul_url} is node {name!r}, the inventory says {setup.consul_node!r}")
     return name
 
 
 def _clock(setup: Setup) -> str:
-    client = HttpClient(setup.consul_url, what="Consul", ca_path=setup.consul_ca_path, timeout=setup.consul_timeout)
+    consul = setup.connect()
     sent = time.time()
-    date = client.request("GET", path_of("v1", "status", "leader")).headers.get("Date")
+    date = consul.date()
     if not date:
         raise _Wrong("Consul's answer has no Date")
     # The header has whole seconds, cut off: in the middle it is half a second older than the answer.
@@ -229,7 +222,7 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         "consul sessions": (_locks, 'give the token session_prefix "" with policy write; the agent\'s node has to be registered'),
         "clock": _CLOCK,
         "schedules": (
-            lambda setup: doctor_schedules.evaluated(_consul(setup)),
+            lambda setup: doctor_schedules.evaluated(setup.connect()),
             "install what is missing for the Python that runs Ansible (pip install cronsim tzdata), or correct and deploy the service",
         ),
         "prometheus": (_prometheus, "start Prometheus, or correct autoscale_prometheus_url"),
@@ -246,7 +239,7 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
             "correct autoscale_state_dir and the folder of the provider, or become a user who may write there",
         ),
         "instances": (
-            lambda setup: doctor_host.orphans(setup.state_dir, _consul(setup), setup.consul_url),
+            lambda setup: doctor_host.orphans(setup.state_dir, setup.connect(), setup.consul_url),
             "a run was killed on its way: when no run is going on, take them away with microservices.autoscale.instance state: absent",
         ),
         "connections": (_connections, "Linux with /proc is needed to see whether anybody is connected before a stop"),

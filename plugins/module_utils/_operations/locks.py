@@ -16,16 +16,17 @@ import dataclasses
 import json
 import time
 from datetime import datetime, timezone
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, NamedTuple, NoReturn, Sequence
 
 from .._clients.consul import Consul
+from .._clients.consul_transaction import MAX_BYTES, TooManyOperations, encoded
+from .._domain.consul_rights import right_needed
 from .._domain.errors import AutoscaleError, LockLost
+from .._domain.transaction import fitting
 from .lease import lock_key
 
 FLEET_LOCK = "autoscale/lock"
 SCHEMA = 1
-# Consul 1.8 refuses a transaction of more operations; later versions allow 128.
-MAX_OPERATIONS = 64
 _POLL_SECONDS = 0.25
 _RENEW_SHARE = 3.0
 
@@ -222,7 +223,8 @@ def held(consul: Consul, services: Iterable[str], locking: Locking) -> Iterator[
 def write_guarded(consul: Consul, session: str | None, service: str, writes: Sequence[tuple[str, str | None, int | None]]) -> None:
     """Write keys in transactions that hold only while the service's lock is ours.
 
-    Up to 63 writes are one transaction, all or nothing; more are written in order, one transaction after the other.
+    What the server takes in one transaction (64 operations on Consul 1.8, 128 later) is written all or nothing; more is written in
+    order, one transaction after the other, each with the guard. What is too large is refused before anything is written.
 
     Args:
         session: None writes without a lock.
@@ -234,23 +236,41 @@ def write_guarded(consul: Consul, session: str | None, service: str, writes: Seq
         LockLost: the lock is not ours any more.
         Conflict: a key was changed since it was read.
     """
-    guard = []
+    guard: list[dict[str, Any]] = []
     lock = lock_key(service) if service else FLEET_LOCK
     if session is not None:
         guard = [{"Verb": "check-session", "Key": lock, "Session": session}]
-    size = MAX_OPERATIONS - len(guard)
-    for start in range(0, len(writes), size):
-        chunk = writes[start : start + size]
-        reasons = consul.kv_transaction(guard + [_operation(*write) for write in chunk])
-        if not reasons:
+    left = [_operation(*write) for write in writes]
+    # With the commas and brackets around them.
+    sizes = [len(encoded(operation)) + 1 for operation in left]
+    room = MAX_BYTES - 1 - sum(len(encoded(operation)) + 1 for operation in guard)
+    for operation, size in zip(left, sizes):
+        if size > room:
+            raise AutoscaleError(f"Consul KV {operation['Key']}: {size} bytes as sent are too many, a transaction has room for {room}")
+    limit: int | None = None
+    while left:
+        count = fitting(sizes, operations=None if limit is None else limit - len(guard), size=room)
+        chunk = left[:count]
+        try:
+            reasons = consul.kv_transaction(guard + chunk)
+        except TooManyOperations as refused:
+            if not len(guard) < refused.limit < len(guard) + count:
+                raise
+            limit = refused.limit
             continue
-        keys = ", ".join(key for key, _value, _index in chunk)
-        told = f"Consul at {consul.url} answered: {'; '.join(reasons)}"
-        if session is not None and who_holds(consul, lock).session != session:
-            raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
-        if any("denied" in reason.lower() for reason in reasons):
-            raise AutoscaleError(f"the token may not write {keys}. {told}")
-        raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
+        if reasons:
+            _not_written(consul, session, service, lock, [operation["Key"] for operation in chunk], reasons)
+        left, sizes = left[count:], sizes[count:]
+
+
+def _not_written(consul: Consul, session: str | None, service: str, lock: str, written: Sequence[str], reasons: Sequence[str]) -> NoReturn:
+    keys = ", ".join(written)
+    told = f"Consul at {consul.url} answered: {'; '.join(dict.fromkeys(reasons))}"
+    if session is not None and who_holds(consul, lock).session != session:
+        raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
+    if any("denied" in reason.lower() for reason in reasons):
+        raise AutoscaleError(f"the token may not write {keys}: it needs {right_needed('PUT /v1/txn')}. {told}")
+    raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
 
 
 def _operation(key: str, value: str | None, index: int | None) -> dict[str, Any]:
