@@ -129,9 +129,8 @@ class _Parser:
         self._advance()
 
     def refuse(self, allowed: str, at: int | None = None) -> None:
-        raise AutoscaleError(
-            f"{self._path}: {self._text!r} is not a filter of Consul's: at character {(self._at if at is None else at) + 1}, allowed is {allowed}"
-        )
+        position = (self._at if at is None else at) + 1
+        raise AutoscaleError(f"{self._path}: {self._text!r} is not a filter of Consul's: at character {position}, allowed is {allowed}")
 
     def alternatives(self, depth: int) -> _Test:
         tests = [self._requirements(depth)]

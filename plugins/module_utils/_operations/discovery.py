@@ -79,7 +79,8 @@ def instances_by(consul: Consul, prepared_query: str, query: CatalogQuery = _EVE
     answer = consul.query_execute(names.prepared_query(prepared_query), params=query.place_params())
     if answer is None:
         raise AutoscaleError(
-            f"Consul at {consul.url} knows no prepared query {prepared_query!r}, or the token may not read it (query:read): look at /v1/query"
+            f"Consul at {consul.url} knows no prepared query {prepared_query!r}, or the token may not read it: "
+            "look at /v1/query and at the token's rules"
         )
     return [_instance(entry) for entry in answer.get("Nodes") or () if query.keeps(entry)]
 
@@ -91,14 +92,8 @@ def enough(consul: Consul, what: str, found: Sequence[Mapping[str, Any]], minimu
         return
     has = f"has {passing} healthy instance{'s' * (passing != 1)}, fewer than {minimum}," if passing else "has no healthy instance"
     seen = "; ".join(f"{each['id']}: {each['status']}" for each in found)
-    raise AutoscaleError(
-        f"{what} {has} in Consul at {consul.url}; "
-        + (
-            f"seen: {seen}"
-            if seen
-            else "Consul showed no instance at all, which is also its answer to a token without the right to read it"
-        )
-    )
+    nothing = "Consul showed no instance at all, which is also its answer to a token without the right to read it"
+    raise AutoscaleError(f"{what} {has} in Consul at {consul.url}; " + (f"seen: {seen}" if seen else nothing))
 
 
 def endpoints_among(what: str, found: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
