@@ -57,7 +57,7 @@ class PreparedQuery:
         if not 0 <= (failover.get("nearest") or 0) <= _MAX_NEAREST:
             raise AutoscaleError(f"failover.nearest: must be from 0 to {_MAX_NEAREST}, got {failover['nearest']}")
         return cls(
-            name=query_name(raw["name"], template is not None),
+            name=names.prepared_query(raw["name"]) if template is None else template_name(raw["name"]),
             # In a template the service is text with ${match(1)} and the like in it.
             service=names.catalog_service(raw["service"]) if template is None else clean_text("service", raw["service"], 200),
             tags=tuple(clean_text("tags:", tag) for tag in raw["tags"] or ()),
@@ -140,10 +140,8 @@ class PreparedQuery:
         return fields
 
 
-def query_name(name: object, is_template: bool) -> str:
-    """The name of a prepared query, or the prefix of a template's, unchanged; or raise AutoscaleError."""
-    if not is_template:
-        return names.prepared_query(name)
+def template_name(name: object) -> str:
+    """The beginning of the names for which a template answers unchanged, or raise AutoscaleError; any query's name is one too."""
     if not isinstance(name, str) or not _PREFIX.fullmatch(name):
         raise AutoscaleError(f"name {name!r} is not allowed: must match {_PREFIX.pattern}")
     return name

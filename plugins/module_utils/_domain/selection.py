@@ -251,7 +251,7 @@ class _Parser:
     def _advance(self) -> None:
         found = _TOKEN.match(self._text, self._next)
         if found is None or found.lastgroup is None:
-            self._at = self._next
+            self._at = len(self._text) - len(self._text[self._next :].lstrip())
             self.refuse("a selector, an operator, a value or a bracket")
             return
         self.kind, self.token = found.lastgroup, found[found.lastgroup]

@@ -13,7 +13,7 @@ from .._clients.consul import Consul
 from .._clients.http_client import HttpError
 from .._domain.catalog_query import place
 from .._domain.errors import AutoscaleError
-from .._domain.prepared_query import PreparedQuery, query_name
+from .._domain.prepared_query import PreparedQuery, template_name
 from .lease import Lease
 from .outcome import Change, Outcome
 
@@ -30,7 +30,7 @@ def ensure(consul: Consul, options: Mapping[str, Any], lease: Lease, *, check_mo
     """
     wanted = PreparedQuery.from_options(options)
     where = _where(options)
-    query_id, have = _find(consul, wanted.name, wanted.regexp is not None, where)
+    query_id, have = _find(consul, wanted.name, where)
     warnings: tuple[str, ...] = ()
     if have is not None and have.token_hidden and wanted.token:
         warnings = (f"token: Consul does not show that of {wanted.name!r} to ours (acl:write); it was not compared, only the rest was",)
@@ -48,9 +48,8 @@ def ensure(consul: Consul, options: Mapping[str, Any], lease: Lease, *, check_mo
 
 def remove(consul: Consul, options: Mapping[str, Any], lease: Lease, *, check_mode: bool) -> Outcome:
     """Have no prepared query of a name; arguments as for ensure."""
-    is_template = options["template"] is not None
     where = _where(options)
-    query_id, have = _find(consul, query_name(options["name"], is_template), is_template, where)
+    query_id, have = _find(consul, template_name(options["name"]), where)
     if query_id is None or have is None:
         return Outcome(facts={"query_id": None})
     if not check_mode:
@@ -64,12 +63,11 @@ def _where(options: Mapping[str, Any]) -> dict[str, str]:
     return {"dc": name} if name else {}
 
 
-def _find(consul: Consul, name: str, is_template: bool, where: Mapping[str, str]) -> tuple[str | None, PreparedQuery | None]:
-    """The query of a name with its ID; a template may have the name of a query that is none."""
+def _find(consul: Consul, name: str, where: Mapping[str, str]) -> tuple[str | None, PreparedQuery | None]:
+    """The query, or the template, of a name with its ID; Consul lets both together have a name once."""
     for raw in consul.query_list(params={**where, "consistent": ""}):
-        have = PreparedQuery.from_consul(raw)
-        if (have.name, have.regexp is not None) == (name, is_template):
-            return str(raw["ID"]), have
+        if raw["Name"] == name:
+            return str(raw["ID"]), PreparedQuery.from_consul(raw)
     return None, None
 
 
