@@ -57,8 +57,7 @@ options:
   minimum:
     description:
       - Fail when fewer instances than this are healthy, for each service by itself.
-      - Set it where there were instances before. To a token without the right to read a service Consul answers with an empty list, and
-        not with an error, so that an empty answer is no proof that nothing is there.
+      - Set it where there were instances before. An empty answer is no proof that nothing is there, and with this it is an error.
     type: int
     default: 0
 """
