@@ -15,75 +15,28 @@ description:
   - An instance whose address or port is not one is left out with a warning; everybody who may register a service writes these texts.
 options:
   _terms:
-    description: Names of services.
+    description: Names of services, or, with O(prepared_query=true), names or IDs of prepared queries. A token cannot be given in a term.
     required: true
+  prepared_query:
+    description: The terms are prepared queries, which are executed. Not with O(namespace), O(partition) and O(peer).
+    type: bool
+    default: false
   format:
     description: Whether each endpoint is a dictionary or text such as C(192.0.2.11:20000).
     type: str
     choices: [dict, text]
     default: dict
   require:
-    description: Fail when a service has no healthy instance.
+    description: Fail when a service has no healthy instance, as with O(minimum=1).
     type: bool
     default: false
-  consul_url:
-    description: Where Consul's HTTP API listens, or V(unix:///run/consul.sock) for a unix socket.
-    type: str
-    default: http://127.0.0.1:8500
-    env:
-      - name: CONSUL_HTTP_ADDR
-    vars:
-      - name: autoscale_consul_url
-  consul_token:
-    description: ACL token. It is sent in a header only, and cannot be given in a term.
-    type: str
-    env:
-      - name: CONSUL_HTTP_TOKEN
-    vars:
-      - name: autoscale_consul_token
-  consul_token_file:
-    description:
-      - File with the ACL token. Not together with O(consul_token).
-      - Without both, the environment variables E(CONSUL_HTTP_TOKEN_FILE) and E(CONSUL_HTTP_TOKEN) are used, in this order.
-    type: path
-    vars:
-      - name: autoscale_consul_token_file
-  consul_ca_path:
-    description: File of the certificate authority for https.
-    type: path
-    env:
-      - name: CONSUL_CACERT
-    vars:
-      - name: autoscale_consul_ca_path
-  consul_client_cert:
-    description: File with the certificate by which this client is known, where Consul asks for one.
-    type: path
-    env:
-      - name: CONSUL_CLIENT_CERT
-    vars:
-      - name: autoscale_consul_client_cert
-  consul_client_key:
-    description: File with the key of O(consul_client_cert), without a password; by default that file has the key as well.
-    type: path
-    env:
-      - name: CONSUL_CLIENT_KEY
-    vars:
-      - name: autoscale_consul_client_key
-  consul_timeout:
-    description: Seconds for connecting and for each read.
-    type: float
-    default: 10
-    vars:
-      - name: autoscale_consul_timeout
-  consul_version:
-    description: Version of Consul, such as V(1.8.7), where the token has no right to ask for it (C(agent:read)).
-    type: str
-    vars:
-      - name: autoscale_consul_version
+extends_documentation_fragment:
+  - microservices.autoscale.catalog
+  - microservices.autoscale.consul_plugin
 notes:
   - To a token without the right to read a service, Consul answers with an empty list and not with an error. So an empty answer is
-    no proof that nothing is there. With O(require=true) it is an error.
-  - The lookup runs on the controller. It needs the Python library requests there.
+    no proof that nothing is there. With O(require=true) or O(minimum) it is an error.
+  - The lookup runs on the controller.
 seealso:
   - module: microservices.autoscale.consul_service_info
 """
@@ -97,6 +50,18 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ query('microservices.autoscale.consul_service', 'shop', 'cart', format='text', require=true,
       consul_url='https://consul.example.com:8501') }}"
+
+- name: Those with both tags, nearest to the agent first, any server may answer
+  ansible.builtin.debug:
+    msg: "{{ query('microservices.autoscale.consul_service', 'shop', tags=['blue', 'eu'], near='_agent', consistency='stale') }}"
+
+- name: Two of them at the least, of those for which an expression is true
+  ansible.builtin.debug:
+    msg: "{{ query('microservices.autoscale.consul_service', 'shop', filter='Service.Meta.zone == \"a\"', minimum=2) }}"
+
+- name: What a prepared query gives
+  ansible.builtin.debug:
+    msg: "{{ query('microservices.autoscale.consul_service', 'shop-anywhere', prepared_query=true) }}"
 """
 
 RETURN = r"""
@@ -113,6 +78,9 @@ _raw:
       type: str
     node:
       description: Name of the node.
+      type: str
+    datacenter:
+      description: Datacenter of the node.
       type: str
     address:
       description: Address of the instance, or else of its node.
@@ -136,20 +104,22 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ..module_utils._domain import names
+from ..module_utils._domain.catalog_query import CatalogQuery
 from ..module_utils._operations import discovery
 from ..plugin_utils.lookups import consul_of, lookup_errors, variables_for
 
-_KEYS = ("service", "id", "node", "address", "port", "weight", "tags", "meta")
+_KEYS = ("service", "id", "node", "datacenter", "address", "port", "weight", "tags", "meta")
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables_for(self, variables), direct=kwargs)
+        minimum = max(self.get_option("minimum"), int(self.get_option("require")))
         endpoints = []
         with lookup_errors():
-            consul = consul_of(self)
-            for service in terms:
-                found, warnings = discovery.endpoints_of(consul, service, require=self.get_option("require"))
+            consul, query = consul_of(self), CatalogQuery.from_options(self.get_options())
+            for term in terms:
+                found, warnings = discovery.endpoints_of(consul, term, query, minimum=minimum, prepared=self.get_option("prepared_query"))
                 endpoints += found
                 for warning in warnings:
                     Display().warning(warning)

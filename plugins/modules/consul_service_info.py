@@ -12,15 +12,22 @@ author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
   - Returns all instances of the given services, or of one node, healthy or not, with address, port, health and maintenance.
+  - Or executes a prepared query, and returns the instances that it gives.
 options:
   services:
     description: Names of services.
     type: list
     elements: str
   node:
-    description: Name of a node in the catalog.
+    description: Name of a node in the catalog. Not with O(near) and O(cached).
+    type: str
+  prepared_query:
+    description:
+      - Name or ID of a prepared query to execute. Consul leaves out what is critical, and may answer from another datacenter.
+      - Not with O(namespace), O(partition) and O(peer).
     type: str
 extends_documentation_fragment:
+  - microservices.autoscale.catalog
   - microservices.autoscale.consul
   - microservices.autoscale.attributes
 attributes:
@@ -32,9 +39,10 @@ attributes:
   idempotent:
     support: full
 notes:
-  - To a token without the right to read a service, Consul answers with an empty list and not with an error.
+  - To a token without the right to read a service, Consul answers with an empty list and not with an error. See O(minimum).
   - What comes from the catalog is text that others wrote. Check it before it reaches a configuration file or a command.
 seealso:
+  - module: microservices.autoscale.consul_prepared_query
   - module: microservices.autoscale.consul_service
   - plugin: microservices.autoscale.consul_service
     plugin_type: lookup
@@ -49,6 +57,17 @@ EXAMPLES = r"""
 - name: Say which instances are in maintenance
   ansible.builtin.debug:
     msg: "{{ shop.instances | selectattr('maintenance') | map(attribute='id') }}"
+
+- name: Instances in one zone, nearest first, and an error when fewer than two of them are healthy
+  microservices.autoscale.consul_service_info:
+    services: [shop]
+    filter: Service.Meta.zone == "a"
+    near: _agent
+    minimum: 2
+
+- name: What a prepared query gives
+  microservices.autoscale.consul_service_info:
+    prepared_query: shop-anywhere
 
 - name: Everything on one node
   microservices.autoscale.consul_service_info:
@@ -70,6 +89,9 @@ instances:
       type: str
     node:
       description: Name of the node.
+      type: str
+    datacenter:
+      description: Datacenter of the node.
       type: str
     address:
       description: Address of the instance, or else of its node.
@@ -105,26 +127,27 @@ instances:
       elements: dict
 """
 
-from ..module_utils._module.argspec import CONSUL, ArgumentSpec
+from ..module_utils._domain.catalog_query import CatalogQuery
+from ..module_utils._module.argspec import CATALOG, CONSUL, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations import discovery
 from ..module_utils._operations.outcome import Outcome
 
+SUBJECTS = ("services", "node", "prepared_query")
 SPEC = (
     ArgumentSpec(
-        {"services": {"type": "list", "elements": "str"}, "node": {"type": "str"}},
-        {"required_one_of": [("services", "node")], "mutually_exclusive": [("services", "node")]},
+        {"services": {"type": "list", "elements": "str"}, "node": {"type": "str"}, "prepared_query": {"type": "str"}},
+        {"required_one_of": [SUBJECTS], "mutually_exclusive": [SUBJECTS]},
     )
+    + CATALOG
     + CONSUL
 )
 
 
 def operation(params, check_mode):
-    consul = consul_from(params)
-    if params["node"]:
-        return Outcome(facts={"instances": discovery.instances_on(consul, params["node"])})
-    return Outcome(facts={"instances": discovery.instances_of(consul, params["services"])})
+    query = CatalogQuery.from_options(params)
+    return Outcome(facts={"instances": discovery.instances(consul_from(params), params, query, params["minimum"])})
 
 
 def main():

@@ -204,6 +204,25 @@ def run_playbook(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Play
     return call
 
 
+@pytest.fixture
+def run_ansible(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """run_ansible("inventory", "-i", path, "--list"): another of Ansible's commands, without the user's settings."""
+
+    def call(command: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(Path(sys.executable).parent / f"ansible-{command}"), *map(str, arguments)],
+            cwd=tmp_path,
+            env=ansible_environment(environment or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
+
+
 def module_run(name: str, parameters: Mapping[str, Any], given: Path) -> subprocess.Popen[bytes]:
     """A module in the background, which a test may kill; its result comes from stdout, its arguments go into the file `given`."""
     given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**parameters, "_ansible_remote_tmp": str(given.parent)}}))

@@ -275,7 +275,7 @@ def test_info_shows_health_and_maintenance_by_service_and_by_node(client, lease)
     with pytest.raises(Exception, match="knows no node 'nowhere'"):
         discovery.instances_on(client, "nowhere")
     with pytest.raises(Exception, match="seen-2: critical"):
-        discovery.endpoints_of(client, "seen", require=True)
+        discovery.endpoints_of(client, "seen", minimum=1)
 
 
 def test_the_module_in_check_mode_and_really_twice(consul, run_module):

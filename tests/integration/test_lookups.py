@@ -48,6 +48,7 @@ PLAY = """
           changed: "{{ registered.changed }}"
           acquired: "{{ locks.acquired }}"
           dicts: "{{ query(lookup, 'looked') }}"
+          chosen: "{{ query(lookup, 'looked', filter='Service.Port == 81', near='_agent', consistency='stale', minimum=1) }}"
           texts: "{{ query(lookup, 'looked', format='text') }}"
           values: "{{ query('microservices.autoscale.prometheus_query', 'vector(4) * 2', '1 + 1') }}"
       when: not ansible_check_mode
@@ -88,6 +89,7 @@ def test_a_play_registers_under_a_lock_and_looks_up(run_playbook, playbook, cons
     first = next(endpoint for endpoint in result["dicts"] if endpoint["id"] == "looked-1")
     assert (first["address"], first["port"], first["weight"], first["node"]) == ("192.0.2.1", 80, 5, "server")
     assert sorted(result["texts"]) == ["192.0.2.1:80", "[2001:db8::1]:81"]
+    assert [endpoint["id"] for endpoint in result["chosen"]] == ["looked-2"]
     assert [(entry["labels"], entry["value"]) for entry in result["values"]] == [({}, 8.0), ({}, 2.0)]
 
 
@@ -96,6 +98,7 @@ def test_a_play_registers_under_a_lock_and_looks_up(run_playbook, playbook, cons
     [
         ("query('microservices.autoscale.consul_service', 'absent', require=true)", "absent has no healthy instance in Consul at"),
         ("query('microservices.autoscale.consul_service', 'no name')", "service name 'no name' is not allowed"),
+        ("query('microservices.autoscale.consul_service', 'none', prepared_query=true)", "knows no prepared query 'none'"),
         ("query('microservices.autoscale.consul_service', 'x', consul_url='http://127.0.0.1:1')", "gave no answer to GET"),
         ("query('microservices.autoscale.prometheus_query', 'sum(')", "parse error"),
         ("query('microservices.autoscale.prometheus_query', 'nothing', require=true)", "gave no series"),

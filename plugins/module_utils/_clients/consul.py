@@ -21,6 +21,7 @@ from .http_client import HttpClient, HttpError, path_of
 from .http_faults import Advice
 
 _ADVICE = Advice("consul_url", "consul_ca_path", "consul_client_cert and consul_client_key", "consul_token", "consul_timeout")
+_CONSISTENT: Mapping[str, Any] = {"consistent": ""}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,24 +131,26 @@ class Consul:
 
     # the catalog
 
-    def catalog_nodes(self) -> list[dict[str, Any]]:
-        return list(self._get(path_of("v1", "catalog", "nodes"), params={"consistent": ""}) or [])
+    # Reads are consistent unless the caller says otherwise by params.
+
+    def catalog_nodes(self, *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
+        return list(self._get(path_of("v1", "catalog", "nodes"), params=params) or [])
 
     def node_services(self, node: str) -> list[dict[str, Any]]:
         """The services registered on one node."""
         return list((self.catalog_node(node).get("Services") or {}).values())
 
-    def catalog_node(self, node: str) -> dict[str, Any]:
+    def catalog_node(self, node: str, *, params: Mapping[str, Any] = _CONSISTENT) -> dict[str, Any]:
         """One node with its services, {} when the catalog does not have it."""
-        return dict(self._get(path_of("v1", "catalog", "node", node), params={"consistent": ""}) or {})
+        return dict(self._get(path_of("v1", "catalog", "node", node), params=params) or {})
 
-    def health_state(self, state: str = "any") -> list[dict[str, Any]]:
+    def health_state(self, state: str = "any", *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
         """The checks of the whole datacenter in one call."""
-        return list(self._get(path_of("v1", "health", "state", state), params={"consistent": ""}) or [])
+        return list(self._get(path_of("v1", "health", "state", state), params=params) or [])
 
-    def health_node(self, node: str) -> list[dict[str, Any]]:
+    def health_node(self, node: str, *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
         """The checks of one node and of its services."""
-        return list(self._get(path_of("v1", "health", "node", node), params={"consistent": ""}) or [])
+        return list(self._get(path_of("v1", "health", "node", node), params=params) or [])
 
     def health_service(
         self, name: str, *, index: int = 0, wait: float = 0.0, params: Mapping[str, Any] | None = None
@@ -166,6 +169,28 @@ class Consul:
             timeout += wait + wait / 16
         response = self._http.request("GET", path_of("v1", "health", "service", name), params=query, timeout=timeout)
         return self._http.parsed(response), int(response.headers.get("X-Consul-Index", 0))
+
+    # prepared queries
+
+    def query_list(self, *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
+        """The prepared queries that the token may see."""
+        return list(self._get(path_of("v1", "query"), params=params) or [])
+
+    def query_execute(self, query: str, *, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The answer of a prepared query, by its name or ID; None when there is none of that name."""
+        response = self._http.request("GET", path_of("v1", "query", query, "execute"), params=params, allow=(404,))
+        return None if response.status_code == 404 else dict(self._http.parsed(response))
+
+    def query_create(self, definition: Mapping[str, Any], *, params: Mapping[str, Any]) -> str:
+        """Create a prepared query; returns its ID."""
+        return str(self._http.json("POST", path_of("v1", "query"), json=definition, params=params)["ID"])
+
+    def query_update(self, query_id: str, definition: Mapping[str, Any], *, params: Mapping[str, Any]) -> None:
+        """Put a whole definition in the place of what the prepared query was."""
+        self._http.request("PUT", path_of("v1", "query", query_id), json=definition, params=params)
+
+    def query_delete(self, query_id: str, *, params: Mapping[str, Any]) -> None:
+        self._http.request("DELETE", path_of("v1", "query", query_id), params=params)
 
     # key/value
 

@@ -22,6 +22,8 @@ INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 SESSION_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+# A service that others registered; narrower than what Consul takes, which is anything.
+CATALOG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 def _matching(pattern: re.Pattern[str], what: str, text: object) -> str:
@@ -33,6 +35,16 @@ def _matching(pattern: re.Pattern[str], what: str, text: object) -> str:
 def service_name(text: object) -> str:
     """Return the service name unchanged, or raise AutoscaleError."""
     return _matching(SERVICE_NAME, "service name", text)
+
+
+def catalog_service(text: object) -> str:
+    """Return the name of any service in the catalog, also one of others, unchanged, or raise AutoscaleError."""
+    return _matching(CATALOG_NAME, "service name", text)
+
+
+def prepared_query(text: object) -> str:
+    """Return the name of a prepared query unchanged, or raise AutoscaleError."""
+    return _matching(CATALOG_NAME, "name of a prepared query", text)
 
 
 def instance_id(text: object) -> str:

@@ -42,6 +42,22 @@ CONSUL = ArgumentSpec(
     }
 )
 
+# Twin of the doc fragment "catalog": which instances are read, from where, and how fresh.
+CATALOG = ArgumentSpec(
+    {
+        "tags": {"type": "list", "elements": "str", "default": []},
+        "filter": {"type": "str"},
+        "near": {"type": "str"},
+        "datacenter": {"type": "str"},
+        "consistency": {"type": "str", "choices": ["default", "stale", "consistent"], "default": "default"},
+        "cached": {"type": "bool", "default": False},
+        "namespace": {"type": "str"},
+        "partition": {"type": "str"},
+        "peer": {"type": "str"},
+        "minimum": {"type": "int", "default": 0},
+    }
+)
+
 # Twin of the doc fragment "lease": the lock that covers a change.
 LEASE = ArgumentSpec({"session": {"type": "str"}})
 

@@ -7,96 +7,157 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
+from .._clients.http_client import HttpError
 from .._domain import names
+from .._domain.catalog import instance
+from .._domain.catalog_query import CatalogQuery
 from .._domain.errors import AutoscaleError
-from .._domain.registration import CHECKS_KEY, MAINTENANCE_CHECK
 
-_NODE_MAINTENANCE = "_node_maintenance"
-# From good to bad; what Consul may add later counts as bad.
-_STATUSES = ("passing", "warning", "critical")
+_EVERYTHING = CatalogQuery()
 
 
-def instances_of(consul: Consul, services: Iterable[str]) -> list[dict[str, Any]]:
-    """All instances of some services, healthy or not, with their checks; see _instance for the keys."""
+def instances(consul: Consul, subject: Mapping[str, Any], query: CatalogQuery, minimum: int) -> list[dict[str, Any]]:
+    """The instances of one of: `services`, a `node`, a `prepared_query`.
+
+    Args:
+        minimum: raise AutoscaleError when fewer are healthy, of each service by itself.
+    """
+    if subject["services"] is not None:
+        parts = [(service, instances_of(consul, [service], query)) for service in dict.fromkeys(subject["services"])]
+    elif subject["node"]:
+        parts = [(f"node {subject['node']}", instances_on(consul, subject["node"], query))]
+    else:
+        parts = [(f"prepared query {subject['prepared_query']}", instances_by(consul, subject["prepared_query"], query))]
+    for what, found in parts:
+        enough(consul, what, found, minimum)
+    return [each for _what, found in parts for each in found]
+
+
+def instances_of(consul: Consul, services: Iterable[str], query: CatalogQuery = _EVERYTHING) -> list[dict[str, Any]]:
+    """All instances of some services that a query asks for, healthy or not, with their checks; see _domain/catalog for the keys.
+
+    Raises AutoscaleError also where the server's version would ignore a part of the query.
+    """
+    check_gates(consul, query)
     found = []
     for service in dict.fromkeys(services):
-        entries, _index = consul.health_service(names.service_name(service))
-        found += [_instance(entry["Node"], entry["Service"], entry["Checks"]) for entry in entries]
+        found += [_instance(entry) for entry in _health_service(consul, names.catalog_service(service), query) if query.keeps(entry)]
     return found
 
 
-def instances_on(consul: Consul, node: str) -> list[dict[str, Any]]:
-    """All instances on one node; raises AutoscaleError when the catalog does not know the node."""
-    known = consul.catalog_node(names.host_name(node))
+def instances_on(consul: Consul, node: str, query: CatalogQuery = _EVERYTHING) -> list[dict[str, Any]]:
+    """All instances on one node that a query asks for; raises AutoscaleError when the catalog does not know the node."""
+    _refuse(query, ("near", "cached"), "does nothing for the instances on one node")
+    check_gates(consul, query)
+    params = query.place_params()
+    known = consul.catalog_node(names.host_name(node), params=params)
     if not known.get("Node"):
         raise AutoscaleError(
             f"Consul at {consul.url} knows no node {node!r}, or the token may not read it: "
             "look at /v1/catalog/nodes and at the token's rules"
         )
-    checks = consul.health_node(node)
-    return [
-        _instance(known["Node"], service, [check for check in checks if check.get("ServiceID") in ("", identity)])
+    checks = consul.health_node(node, params=params)
+    entries = [
+        {"Node": known["Node"], "Service": service, "Checks": [check for check in checks if check.get("ServiceID") in ("", identity)]}
         for identity, service in (known.get("Services") or {}).items()
     ]
+    return [_instance(entry) for entry in entries if query.keeps(entry)]
 
 
-def endpoints_of(consul: Consul, service: str, *, require: bool = False) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """The healthy instances of a service that traffic can be sent to, and a warning for each that had to be refused.
+def instances_by(consul: Consul, prepared_query: str, query: CatalogQuery = _EVERYTHING) -> list[dict[str, Any]]:
+    """The instances that a prepared query answers with, perhaps from another datacenter.
+
+    Consul itself leaves out what is critical. Tags and filter are applied to the answer here: executing knows neither.
 
     Args:
-        require: raise AutoscaleError when there is none.
+        prepared_query: its name or ID.
+    """
+    _refuse(query, ("namespace", "partition", "peer"), "does nothing for a prepared query, which says itself where it looks")
+    answer = consul.query_execute(names.prepared_query(prepared_query), params=query.place_params())
+    if answer is None:
+        raise AutoscaleError(
+            f"Consul at {consul.url} knows no prepared query {prepared_query!r}, or the token may not read it: "
+            "look at /v1/query and at the token's rules"
+        )
+    return [_instance(entry) for entry in answer.get("Nodes") or () if query.keeps(entry)]
+
+
+def enough(consul: Consul, what: str, found: Sequence[Mapping[str, Any]], minimum: int) -> None:
+    """Raise AutoscaleError when fewer than so many instances are passing; the message tells what was seen."""
+    passing = sum(bool(each["passing"]) for each in found)
+    if passing >= minimum:
+        return
+    has = f"has {passing} healthy instance{'s' * (passing != 1)}, fewer than {minimum}," if passing else "has no healthy instance"
+    seen = "; ".join(f"{each['id']}: {each['status']}" for each in found)
+    nothing = "Consul showed no instance at all, which is also its answer to a token without the right to read it"
+    raise AutoscaleError(f"{what} {has} in Consul at {consul.url}; " + (f"seen: {seen}" if seen else nothing))
+
+
+def endpoints_among(what: str, found: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The healthy instances that traffic can be sent to, and a warning for each that had to be refused.
+
+    The statuses are looked at here, whatever the agent was asked for.
     """
     endpoints, warnings = [], []
-    everyone = instances_of(consul, [service])
-    for instance in everyone:
-        if not instance["passing"]:
+    for each in found:
+        if not each["passing"]:
             continue
         try:
-            names.endpoint(instance["address"], instance["port"])
+            names.endpoint(each["address"], each["port"])
         except AutoscaleError as error:
-            warnings.append(f"instance {instance['id']!r} of {service} on {instance['node']!r} was left out: {error.message}")
+            warnings.append(f"instance {each['id']!r} of {what} on {each['node']!r} was left out: {error.message}")
             continue
-        endpoints.append(instance)
-    if require and not endpoints:
-        seen = "; ".join(f"{instance['id']}: {instance['status']}" for instance in everyone)
-        raise AutoscaleError(
-            f"{service} has no healthy instance in Consul at {consul.url}; "
-            + (
-                f"seen: {seen}"
-                if seen
-                else "Consul showed no instance at all, which is also its answer to a token without the right to read it"
-            )
-        )
+        endpoints.append(dict(each))
     return endpoints, tuple(warnings)
 
 
-def _instance(node: Mapping[str, Any], service: Mapping[str, Any], checks: list[dict[str, Any]]) -> dict[str, Any]:
-    identity = service.get("ID")
-    statuses = {check.get("Status") for check in checks}
-    status = next((name for name in reversed(_STATUSES) if name in statuses), "passing")
-    if not statuses <= set(_STATUSES):
-        status = "critical"
-    reasons = [
-        check.get("Notes") or "" for check in checks if check.get("CheckID") in (f"{MAINTENANCE_CHECK}{identity}", _NODE_MAINTENANCE)
-    ]
-    return {
-        "service": service.get("Service"),
-        "id": identity,
-        "node": node.get("Node"),
-        "address": service.get("Address") or node.get("Address"),
-        "port": service.get("Port"),
-        "tags": list(service.get("Tags") or []),
-        "meta": {key: value for key, value in (service.get("Meta") or {}).items() if key != CHECKS_KEY},
-        "weight": (service.get("Weights") or {}).get("Passing", 1),
-        "status": status,
-        "passing": status == "passing",
-        "maintenance": bool(reasons),
-        "maintenance_reason": reasons[0] if reasons else None,
-        "checks": [
-            {"id": check.get("CheckID"), "name": check.get("Name"), "status": check.get("Status"), "output": check.get("Output") or ""}
-            for check in sorted(checks, key=lambda check: str(check.get("CheckID")))
-        ],
-    }
+def endpoints_of(
+    consul: Consul, service: str, query: CatalogQuery = _EVERYTHING, *, minimum: int = 0, prepared: bool = False
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """As endpoints_among, for a service.
+
+    Args:
+        minimum: raise AutoscaleError when there are fewer.
+        prepared: `service` is the name or ID of a prepared query instead.
+    """
+    everyone = instances_by(consul, service, query) if prepared else instances_of(consul, [service], query)
+    endpoints, warnings = endpoints_among(service, everyone)
+    if len(endpoints) < minimum:
+        enough(consul, service, everyone, minimum)
+        raise AutoscaleError(f"{service} has fewer than {minimum} usable instances in Consul at {consul.url}:\n" + "\n".join(warnings))
+    return endpoints, warnings
+
+
+def check_gates(consul: Consul, query: CatalogQuery) -> None:
+    """Raise AutoscaleError where the server would ignore a part of the query: wrong data is worse than an error."""
+    for option, since in query.gates().items():
+        version = consul.version()
+        if version < since:
+            raise AutoscaleError(
+                f"{option}: Consul at {consul.url} is {'.'.join(map(str, version))} and would ignore it, and answer with what it has "
+                f"itself; {option} is known from {'.'.join(map(str, since[:2]))} on"
+            )
+
+
+def _refuse(query: CatalogQuery, options: Iterable[str], why: str) -> None:
+    for option in options:
+        if getattr(query, option):
+            raise AutoscaleError(f"{option}: {why}")
+
+
+def _health_service(consul: Consul, service: str, query: CatalogQuery) -> list[dict[str, Any]]:
+    try:
+        entries, _index = consul.health_service(service, params=query.params())
+    except HttpError as error:
+        # A part of the filter that this server does not know. It was checked before it was sent, so we apply it alone.
+        if query.selection is None or error.status not in (400, 500) or "boolean expression" not in error.body:
+            raise
+        entries, _index = consul.health_service(service, params=query.params(with_filter=False))
+    return entries
+
+
+def _instance(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return instance(entry["Node"], entry["Service"], entry["Checks"])
