@@ -157,7 +157,7 @@ def test_a_field_that_was_not_asked_for_is_not_sent():
         ({"meta": {"autoscale-checks": "c"}}, "not be autoscale-checks"),
         ({"meta": {"a": ["c"]}}, "meta a"),
         ({"meta": {"a": "c" * 513}}, "at most 512 long"),
-        ({"checks": [{}]}, "exactly one of http, tcp and ttl is needed, got none"),
+        ({"checks": [{}]}, "alias_service or alias_node is needed, got none"),
         ({"checks": [{"ttl": "3s", "tcp": ":80"}]}, "got tcp, ttl"),
         ({"checks": [{"ttl": "soon"}]}, "duration 'soon'"),
         ({"checks": [{"ttl": "0s"}]}, "duration '0s'"),
