@@ -13,6 +13,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 from . import names
 from .errors import AutoscaleError
 from .reader import parse_duration
+from .secrets import masked_url
 
 # The kinds of checks, each with the options that say what is looked at; the first one says that it is of this kind.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -30,7 +31,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 _DEFAULT_INTERVAL = "10s"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
-_USER = re.compile(r"(https?://)[^\s/?#]*@")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(\d{1,5})")
 _GRPC_SERVICE = re.compile(r"/[A-Za-z0-9_.-]{1,200}")
 _HTTP_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -104,11 +104,6 @@ def clean_text(what: str, value: object, limit: int = 512) -> str:
         shown = masked_url(value) if isinstance(value, str) else value
         raise AutoscaleError(f"{what} {shown!r} is not allowed: must be text without control characters, at most {limit} long")
     return value
-
-
-def masked_url(text: str) -> str:
-    """A text with the users and passwords, or tokens, of all URLs in it masked."""
-    return _USER.sub(r"\1***@", text)
 
 
 def duration(value: object) -> str:

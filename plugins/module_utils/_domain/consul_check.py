@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Mapping, Sequence
 
-from .check_fields import KINDS, clean_text, details, kind_of, masked_url, target
+from .check_fields import KINDS, clean_text, details, kind_of, target
 from .errors import AutoscaleError
+from .secrets import masked_url
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,11 +16,11 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 from .._clients.consul import Consul
 from .._clients.http_client import HttpError
 from .._domain import names
-from .._domain.check_fields import masked_url
 from .._domain.consul_features import require_known
 from .._domain.errors import AutoscaleError
 from .._domain.maintenance import due
 from .._domain.registration import OUR_REASON, Registered, Registration, difference, registered
+from .._domain.secrets import masked_url
 from .batch import Failure, Result
 from .lease import RENEW_EVERY_SECONDS, Lease
 from .outcome import Change
