@@ -18,91 +18,9 @@ description:
     the same again sends nothing.
   - Registering again never ends a maintenance. Checks of the instance that are not declared any more are removed, whoever made
     them.
+  - Kinds and details of checks that the agent's version does not know are refused with the least version that does, and not sent.
+    The version is asked for only where one of them is new or changed.
 options:
-  services:
-    description:
-      - The instances, all of this agent.
-      - With O(state=absent) and O(state=maintenance) only C(name) and C(id) are used.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name of the service, of lower case letters, digits and hyphens.
-        type: str
-        required: true
-      id:
-        description: Identity of the instance, unique at the agent. The name by default.
-        type: str
-      address:
-        description: IP address of the instance. That of the agent's node by default.
-        type: str
-      port:
-        description: TCP port of the instance.
-        type: int
-      tags:
-        description: Tags; their order has no meaning.
-        type: list
-        elements: str
-        default: []
-      meta:
-        description: Further pairs of names and values; numbers and booleans become text.
-        type: dict
-        default: {}
-      weight:
-        description: Weight while the checks pass; 0 is registered as 1, the least that Consul takes.
-        type: int
-        default: 1
-      checks:
-        description: All checks of the instance. Each is of one kind, C(http), C(tcp) or C(ttl).
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          id:
-            description: Identity of the check. By default C(service:ID), with a number where there are several.
-            type: str
-          name:
-            description: A name for people.
-            type: str
-          http:
-            description: URL to ask, or a path that begins with a slash, on the instance's own address and port.
-            type: str
-          tcp:
-            description: C(ADDRESS:PORT) to connect to, or C(:PORT) on the instance's own address.
-            type: str
-          ttl:
-            description: The service reports by itself, at least once in this time, such as V(30s).
-            type: str
-          interval:
-            description: Time between two checks, such as V(10s). 10 seconds by default.
-            type: str
-          timeout:
-            description: Time after which a check has failed.
-            type: str
-          method:
-            description: Method of an HTTP check. GET by default.
-            type: str
-          headers:
-            description:
-              - Header names and values of an HTTP check. They are masked in the diff, and not logged.
-              - Whoever may register this service can have the check sent to another address. Do not put a valuable secret here.
-            type: dict
-          tls_skip_verify:
-            description: Do not verify the certificate of an https check.
-            type: bool
-          success_before_passing:
-            description: Number of good results in a row before the check passes.
-            type: int
-          failures_before_critical:
-            description: Number of bad results in a row before the check is critical.
-            type: int
-          deregister_critical_service_after:
-            description: Deregister the instance when the check is critical for longer. Consul's own minimum is one minute.
-            type: str
-          notes:
-            description: Text for people.
-            type: str
   state:
     description:
       - V(present) registers, V(absent) deregisters.
@@ -111,6 +29,29 @@ options:
     type: str
     choices: [present, absent, maintenance]
     default: present
+  scope:
+    description:
+      - With O(state=maintenance), whether it is that of O(services), or that of the agent's own node and so of everything on it.
+      - O(session) is not looked at for a node.
+    type: str
+    choices: [services, node]
+    default: services
+  node:
+    description:
+      - With O(state=absent), the node of a dead agent, whose instances are deregistered through the catalog; all of them where
+        O(services) is not set. Consul itself keeps the node with all that is registered on it for 72 hours.
+      - It is refused unless the catalog shows the node's C(serfHealth) as critical, and the agent at O(consul_url) sees it
+        as failed or left. An agent that is alive would register its instances again; use it at that agent without this option.
+    type: str
+  grace:
+    description:
+      - With O(node), seconds for which the agent has to be dead at the least.
+      - Consul does not say since when it is. So the first time is noted in Consul KV, below C(autoscale/_nodes/), together with the
+        index of the node's C(serfHealth); when that has moved, the node was back meanwhile, and the time begins anew. Until it has
+        passed the module fails, see O(on_error), and says when to run it again. Check mode notes nothing.
+      - V(0) does not wait, and needs no right to write to Consul KV.
+    type: float
+    default: 300.0
   enable:
     description: Whether O(state=maintenance) begins or ends it.
     type: bool
@@ -128,6 +69,7 @@ options:
   wait_timeout:
     description: Seconds for which O(wait) waits at the most, for all instances together.
 extends_documentation_fragment:
+  - microservices.autoscale.registrations
   - microservices.autoscale.batch
   - microservices.autoscale.wait
   - microservices.autoscale.consul
@@ -183,11 +125,41 @@ EXAMPLES = r"""
     services:
       - {name: shop, id: shop-app1-20000}
 
+- name: A check over gRPC, one with a body, and one that follows a database at the same agent
+  microservices.autoscale.consul_service:
+    services:
+      - name: shop
+        id: shop-app1-20000
+        address: 192.0.2.11
+        port: 20000
+        tagged_addresses:
+          wan: {address: 198.51.100.7, port: 443}
+        weight: 10
+        weight_warning: 1
+        checks:
+          - {grpc: ":20000/shop", interval: 5s, timeout: 1s, failures_before_critical: 3}
+          - {http: /ready, method: POST, body: '{"deep": true}', headers: {Content-Type: application/json}}
+          - {alias_service: db-app1-5432}
+
+- name: Take everything on this host out of rotation
+  microservices.autoscale.consul_service:
+    state: maintenance
+    scope: node
+    reason: "new memory for the host"
+
 - name: Deregister it
   microservices.autoscale.consul_service:
     state: absent
     services:
       - {name: shop, id: shop-app1-20000}
+
+- name: Forget what is registered on a host that does not come back
+  microservices.autoscale.consul_service:
+    state: absent
+    node: app3
+    grace: 3600
+  delegate_to: localhost
+  run_once: true
 """
 
 RETURN = r"""
@@ -209,48 +181,29 @@ failures:
   sample: []
 """
 
-from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, WAIT, ArgumentSpec
+import time
+
+from ..module_utils._domain.errors import AutoscaleError
+from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, REGISTRATIONS, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
-from ..module_utils._operations import registration
+from ..module_utils._operations import node_registration, registration
 from ..module_utils._operations.lease import Lease
 
-CHECK = {
-    "id": {"type": "str"},
-    "name": {"type": "str"},
-    "http": {"type": "str"},
-    "tcp": {"type": "str"},
-    "ttl": {"type": "str"},
-    "interval": {"type": "str"},
-    "timeout": {"type": "str"},
-    "method": {"type": "str"},
-    "headers": {"type": "dict", "no_log": True},
-    "tls_skip_verify": {"type": "bool"},
-    "success_before_passing": {"type": "int", "no_log": False},
-    "failures_before_critical": {"type": "int"},
-    "deregister_critical_service_after": {"type": "str"},
-    "notes": {"type": "str"},
-}
-SERVICE = {
-    "name": {"type": "str", "required": True},
-    "id": {"type": "str"},
-    "address": {"type": "str"},
-    "port": {"type": "int"},
-    "tags": {"type": "list", "elements": "str", "default": []},
-    "meta": {"type": "dict", "default": {}},
-    "weight": {"type": "int", "default": 1},
-    "checks": {"type": "list", "elements": "dict", "default": [], "options": CHECK},
-}
 SPEC = (
     ArgumentSpec(
         {
-            "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
             "state": {"type": "str", "choices": ["present", "absent", "maintenance"], "default": "present"},
+            "scope": {"type": "str", "choices": ["services", "node"], "default": "services"},
+            "node": {"type": "str"},
+            "grace": {"type": "float", "default": 300.0},
             "enable": {"type": "bool", "default": True},
             "reason": {"type": "str", "default": ""},
             "wait": {"type": "bool", "default": False},
-        }
+        },
+        {"required_if": [["state", "present", ["services"]], ["scope", "services", ["services", "node"], True]]},
     )
+    + REGISTRATIONS
     + BATCH
     + WAIT
     + CONSUL
@@ -259,18 +212,27 @@ SPEC = (
 
 
 def operation(params, check_mode):
+    state, services, node = params["state"], params["services"], params["node"]
+    if node is not None and state != "absent":
+        raise AutoscaleError(f"node: is for state absent only, got state {state}")
+    if params["scope"] == "node" and (state != "maintenance" or services is not None):
+        raise AutoscaleError("scope node: is for state maintenance only, without services")
     consul = consul_from(params)
     lease = Lease(consul, params["session"])
-    if params["state"] == "present":
-        result = registration.declare(
-            consul, params["services"], lease, check_mode, wait_seconds=params["wait_timeout"] if params["wait"] else 0
-        )
+    enable, reason = params["enable"], params["reason"]
+    if params["scope"] == "node":
+        result = node_registration.maintain_node(consul, enable, reason, check_mode)
+    elif state == "present":
+        wait_seconds = params["wait_timeout"] if params["wait"] else 0
+        result = registration.declare(consul, services, lease, check_mode, wait_seconds=wait_seconds)
     else:
-        owners = registration.owners_by_id(params["services"])
-        if params["state"] == "absent":
+        owners = registration.owners_by_id(services or [])
+        if node is not None:
+            result = node_registration.remove_from_dead_node(consul, node, owners, params["grace"], lease, check_mode, now=time.time())
+        elif state == "absent":
             result = registration.remove(consul, owners, lease, check_mode, owners=owners)
         else:
-            result = registration.maintain(consul, owners, params["enable"], params["reason"], lease, check_mode, owners=owners)
+            result = registration.maintain(consul, owners, enable, reason, lease, check_mode, owners=owners)
     return result.outcome(params["on_error"])
 
 

@@ -11,29 +11,24 @@ community.general.consul_agent_service. It takes no lock, plans nothing, waits f
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
+from community import community_general
 from descriptions import shop_on_hosts
 from hosts import HostsLab
 from onhosts import CLONE, play, remove
-from setup import cache_folder
 from units import units
 
 SERVICE, LISTEN = "bench-many", 8403
 INSTANCES, PER_HOST = 30, 10
 TURNS = 3
-# The release of the community's package whose ansible-core is ours.
-PACKAGE = "ansible==12.3.0"
 
 ALTERNATIVE = """\
 - hosts: app
@@ -73,23 +68,6 @@ UNDO = """\
         systemctl stop 'bench@*'; rm -rf /etc/systemd/system/bench@.service /opt/bench; systemctl daemon-reload;
         for port in $(seq 24900 24909); do consul services deregister -id=bench-{{ inventory_hostname }}-$port; done
 """
-
-
-def community_general() -> Path:
-    """A collections path with community.general, taken out of the package that carries it; done once."""
-    folder = cache_folder() / PACKAGE.replace("==", "-")
-    with (cache_folder() / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
-                command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, PACKAGE]
-                subprocess.run(command, check=True)
-                (wheel,) = Path(work).glob("*.whl")
-                with zipfile.ZipFile(wheel) as archive:
-                    wanted = [name for name in archive.namelist() if name.startswith("ansible_collections/community/general/")]
-                    archive.extractall(Path(work) / "unpacked", wanted)
-                (Path(work) / "unpacked").rename(folder)
-    return folder
 
 
 class Lab(HostsLab):

@@ -109,6 +109,15 @@ class Consul:
     def agent_self(self) -> dict[str, Any]:
         return dict(self._get(path_of("v1", "agent", "self")) or {})
 
+    def agent_members(self) -> list[dict[str, Any]]:
+        """The members of the gossip pool as this agent sees them."""
+        return list(self._get(path_of("v1", "agent", "members")) or [])
+
+    def agent_service(self, service_id: str) -> dict[str, Any] | None:
+        """One instance at this agent, None when it has none of this ID; a missing right is an error here, unlike in a list."""
+        response = self._http.request("GET", path_of("v1", "agent", "service", service_id), allow=(404,))
+        return None if response.status_code == 404 else dict(self._http.parsed(response))
+
     def agent_services(self) -> dict[str, Any]:
         return dict(self._get(path_of("v1", "agent", "services")) or {})
 
@@ -129,7 +138,15 @@ class Consul:
         params = {"enable": "true" if enable else "false", "reason": reason}
         self._http.request("PUT", path_of("v1", "agent", "service", "maintenance", service_id), params=params, repeatable=True)
 
+    def node_maintenance(self, *, enable: bool, reason: str = "") -> None:
+        params = {"enable": "true" if enable else "false", "reason": reason}
+        self._http.request("PUT", path_of("v1", "agent", "maintenance"), params=params)
+
     # the catalog
+
+    def deregister_from_catalog(self, node: str, service_id: str) -> None:
+        """For an agent that is gone; one that is alive registers its instances again."""
+        self._http.request("PUT", path_of("v1", "catalog", "deregister"), json={"Node": node, "ServiceID": service_id})
 
     # Reads are consistent unless the caller says otherwise by params.
 

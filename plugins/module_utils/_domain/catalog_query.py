@@ -12,7 +12,7 @@ import re
 from typing import Any, Mapping
 
 from . import names
-from .consul_check import clean_text
+from .check_fields import clean_text
 from .consul_version import Version
 from .errors import AutoscaleError
 from .selection import Selection, read_selection

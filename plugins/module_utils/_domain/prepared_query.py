@@ -13,7 +13,7 @@ from typing import Any, Mapping
 
 from . import names
 from .catalog_query import place
-from .consul_check import clean_text, duration
+from .check_fields import clean_text, duration
 from .errors import AutoscaleError
 
 # What Consul shows in place of a token to those who may not see it.

@@ -14,24 +14,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from typing import Any, Mapping
 
 from . import names
-from .consul_check import Check, clean_text, declared_checks
+from .consul_check import Check, declared_checks
+from .consul_features import gated
 from .errors import AutoscaleError
+from .registration_fields import ADDED_BY_THE_AGENT, Tagged, read_meta, read_tagged_addresses, read_tags, read_weight
 
 # The meta key that holds the digest of the declared checks; Consul allows only A-Za-z0-9_- in keys.
 CHECKS_KEY = "autoscale-checks"
 # A maintenance that is ours says so at the beginning of its reason; another one was set by somebody else.
 OUR_REASON = "autoscale: "
 MAINTENANCE_CHECK = "_service_maintenance:"
-
-# Consul's own limits.
-_MAX_META = 64
-_META_KEY = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_MAX_META_VALUE = 512
-_MAX_WEIGHT = 65535
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +39,9 @@ class Registration:
         address: an IP address, empty for the node's own.
         tags: compared as a set.
         meta: without our own digest key.
-        weight: Consul's weight while passing, at least 1.
+        weight: Consul's weight while passing, at least 1; weight_warning: while a check warns.
+        tagged_addresses: further addresses by name.
+        tag_override: whether others may change the tags in the catalog; then they are sent, but not held.
     """
 
     service: str
@@ -55,6 +52,9 @@ class Registration:
     meta: Mapping[str, str] = dataclasses.field(default_factory=dict)
     weight: int = 1
     checks: tuple[Check, ...] = ()
+    weight_warning: int = 1
+    tagged_addresses: Mapping[str, Tagged] = dataclasses.field(default_factory=dict)
+    tag_override: bool = False
 
     @classmethod
     def from_instance(cls, instance: Mapping[str, Any]) -> Registration:
@@ -91,30 +91,50 @@ class Registration:
                 id=identity,
                 address=address,
                 port=port,
-                tags=tuple(dict.fromkeys(clean_text("tag", tag) for tag in raw.get("tags") or [])),
-                meta=_meta(raw.get("meta") or {}),
-                weight=_weight(raw.get("weight")),
+                tags=read_tags(raw.get("tags") or []),
+                meta=read_meta(raw.get("meta") or {}, CHECKS_KEY),
+                # 0 means "no traffic" to a balancer; Consul refuses it.
+                weight=max(1, read_weight("weight", raw.get("weight"))),
                 checks=declared_checks(raw.get("checks") or [], service, identity, address, port),
+                weight_warning=read_weight("weight_warning", raw.get("weight_warning")),
+                tagged_addresses=read_tagged_addresses(raw.get("tagged_addresses") or {}, port),
+                tag_override=bool(raw.get("enable_tag_override")),
             )
         except AutoscaleError as error:
             raise AutoscaleError(f"{identity}: {error.message}") from None
 
     @property
     def digest(self) -> str:
-        """Of the declared checks; 16 hex digits are enough to tell one declaration from the next."""
+        """Of what cannot be read back as it was declared: the checks, and tags that others may change.
+
+        16 hex digits are enough to tell one declaration from the next.
+        """
         text = json.dumps(sorted((check.definition() for check in self.checks), key=lambda item: str(item["CheckID"])), sort_keys=True)
+        if self.tag_override:
+            text += json.dumps(sorted(self.tags))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def gated_fields(self) -> tuple[str, ...]:
+        """The fields of checks that not every version of Consul knows."""
+        return gated(field for check in self.checks for field in check.fields)
+
     def definition(self) -> dict[str, Any]:
-        """The body of one register call, checks inside."""
+        """The body of one register call, checks inside; what was not asked for is left out."""
+        optional: dict[str, Any] = {}
+        if self.tagged_addresses:
+            optional["TaggedAddresses"] = {name: dict(tagged) for name, tagged in self.tagged_addresses.items()}
+        if self.tag_override:
+            optional["EnableTagOverride"] = True
         return {
+            **optional,
             "Name": self.service,
             "ID": self.id,
             "Address": self.address,
             "Port": self.port,
             "Tags": list(self.tags),
             "Meta": {**self.meta, CHECKS_KEY: self.digest},
-            "Weights": {"Passing": self.weight, "Warning": 1},
+            "Weights": {"Passing": self.weight, "Warning": self.weight_warning},
             "Checks": [check.definition() for check in self.checks],
         }
 
@@ -127,6 +147,9 @@ class Registration:
             "tags": sorted(self.tags),
             "meta": dict(self.meta),
             "weight": self.weight,
+            "weight_warning": self.weight_warning,
+            "tagged_addresses": dict(self.tagged_addresses),
+            "enable_tag_override": self.tag_override,
             "checks": {check.id: check.view() for check in self.checks},
             "checks_digest": self.digest,
         }
@@ -152,19 +175,29 @@ class Registered:
     checks: Mapping[str, str]
     digest: str
     maintenance: str | None
+    weight_warning: int = 1
+    tagged_addresses: Mapping[str, Tagged] = dataclasses.field(default_factory=dict)
+    tag_override: bool = False
 
     def view(self, declared: Registration | None = None) -> dict[str, Any]:
         """For a diff; checks that are known to be as declared are shown like them, others by name only."""
         checks: dict[str, Any] = {check_id: {"Name": name} for check_id, name in sorted(self.checks.items())}
+        tags = self.tags
         if declared is not None and self.has_checks_of(declared):
             checks = declared.view()["checks"]
+            # Declared as before: what others made of them since is theirs to say.
+            tags = declared.tags if self.tag_override and declared.tag_override else tags
+        own = ADDED_BY_THE_AGENT - (declared.tagged_addresses.keys() if declared else set())
         return {
             "service": self.service,
             "address": self.address,
             "port": self.port,
-            "tags": sorted(self.tags),
+            "tags": sorted(tags),
             "meta": dict(self.meta),
             "weight": self.weight,
+            "weight_warning": self.weight_warning,
+            "tagged_addresses": {name: tagged for name, tagged in self.tagged_addresses.items() if name not in own},
+            "enable_tag_override": self.tag_override,
             "checks": checks,
             "checks_digest": self.digest,
         }
@@ -223,29 +256,7 @@ def _registered(identity: str, raw: Mapping[str, Any], checks: Mapping[str, str]
         checks=checks,
         digest=digest,
         maintenance=maintenance,
+        weight_warning=(raw.get("Weights") or {}).get("Warning", 1),
+        tagged_addresses=raw.get("TaggedAddresses") or {},
+        tag_override=bool(raw.get("EnableTagOverride")),
     )
-
-
-def _meta(raw: Mapping[str, Any]) -> dict[str, str]:
-    if len(raw) >= _MAX_META:
-        raise AutoscaleError(f"meta: {len(raw)} entries are too many, at most {_MAX_META - 1} are allowed beside our own")
-    meta = {}
-    for key, value in raw.items():
-        if not isinstance(key, str) or not _META_KEY.fullmatch(key) or key == CHECKS_KEY:
-            raise AutoscaleError(f"meta key {key!r} is not allowed: must match {_META_KEY.pattern} and not be {CHECKS_KEY}")
-        # Consul answers 400 to anything but text; YAML turns 8080 and true into other types without being asked.
-        if isinstance(value, bool):
-            value = str(value).lower()
-        elif isinstance(value, (int, float)):
-            value = str(value)
-        meta[key] = clean_text(f"meta {key}", value, _MAX_META_VALUE)
-    return meta
-
-
-def _weight(value: object) -> int:
-    if value is None:
-        return 1
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_WEIGHT:
-        raise AutoscaleError(f"weight {value!r} is not allowed: must be a whole number from 0 to {_MAX_WEIGHT}")
-    # 0 means "no traffic" to a balancer; Consul refuses it.
-    return max(1, value)

@@ -58,6 +58,56 @@ CATALOG = ArgumentSpec(
     }
 )
 
+_CONSUL_CHECK = {
+    "id": {"type": "str"},
+    "name": {"type": "str"},
+    "http": {"type": "str"},
+    "tcp": {"type": "str"},
+    "udp": {"type": "str"},
+    "grpc": {"type": "str"},
+    "h2ping": {"type": "str"},
+    "ttl": {"type": "str"},
+    "args": {"type": "list", "elements": "str"},
+    "docker_container_id": {"type": "str"},
+    "os_service": {"type": "str"},
+    "alias_service": {"type": "str"},
+    "alias_node": {"type": "str"},
+    "interval": {"type": "str"},
+    "timeout": {"type": "str"},
+    "method": {"type": "str"},
+    "headers": {"type": "dict", "no_log": True},
+    "body": {"type": "str", "no_log": True},
+    "disable_redirects": {"type": "bool"},
+    "tcp_use_tls": {"type": "bool"},
+    "grpc_use_tls": {"type": "bool"},
+    "h2ping_use_tls": {"type": "bool"},
+    "tls_server_name": {"type": "str"},
+    "tls_skip_verify": {"type": "bool"},
+    "shell": {"type": "str"},
+    "output_max_size": {"type": "int"},
+    "success_before_passing": {"type": "int", "no_log": False},
+    "failures_before_warning": {"type": "int"},
+    "failures_before_critical": {"type": "int"},
+    "status": {"type": "str", "choices": ["passing", "warning", "critical"]},
+    "deregister_critical_service_after": {"type": "str"},
+    "notes": {"type": "str"},
+}
+_CONSUL_SERVICE = {
+    "name": {"type": "str", "required": True},
+    "id": {"type": "str"},
+    "address": {"type": "str"},
+    "port": {"type": "int"},
+    "tagged_addresses": {"type": "dict", "default": {}},
+    "tags": {"type": "list", "elements": "str", "default": []},
+    "enable_tag_override": {"type": "bool", "default": False},
+    "meta": {"type": "dict", "default": {}},
+    "weight": {"type": "int", "default": 1},
+    "weight_warning": {"type": "int", "default": 1},
+    "checks": {"type": "list", "elements": "dict", "default": [], "options": _CONSUL_CHECK},
+}
+# Twin of the doc fragment "registrations".
+REGISTRATIONS = ArgumentSpec({"services": {"type": "list", "elements": "dict", "options": _CONSUL_SERVICE}})
+
 # Twin of the doc fragment "lease": the lock that covers a change.
 LEASE = ArgumentSpec({"session": {"type": "str"}})
 

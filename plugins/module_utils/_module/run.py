@@ -12,6 +12,7 @@ from typing import Any, Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from .._domain.errors import AutoscaleError
+from .._domain.secrets import url_credentials
 from .._operations.outcome import Outcome
 from .argspec import ArgumentSpec
 
@@ -24,6 +25,8 @@ def run(spec: ArgumentSpec, operation: Callable[[dict[str, Any], bool], Outcome]
         operation: called with the validated parameters and whether this is check mode.
     """
     module = AnsibleModule(argument_spec=spec.options, supports_check_mode=True, **spec.constraints)
+    # Options as given come back with every result. What is an option of its own is masked by no_log; this cannot be.
+    module.no_log_values.update(url_credentials(module.params))
     try:
         outcome = operation(module.params, module.check_mode)
     except AutoscaleError as error:

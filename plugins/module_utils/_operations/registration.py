@@ -14,9 +14,13 @@ import time
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
+from .._clients.http_client import HttpError
 from .._domain import names
+from .._domain.consul_features import require_known
 from .._domain.errors import AutoscaleError
+from .._domain.maintenance import due
 from .._domain.registration import OUR_REASON, Registered, Registration, difference, registered
+from .._domain.secrets import masked_url
 from .batch import Failure, Result
 from .lease import RENEW_EVERY_SECONDS, Lease
 from .outcome import Change
@@ -32,7 +36,8 @@ def at_agent(consul: Consul) -> dict[str, Registered]:
 def ensure(consul: Consul, registrations: Sequence[Registration], lease: Lease, check_mode: bool) -> Result:
     """Register instances with their checks, in one call each, and only those that differ.
 
-    A maintenance stays on. Checks that are not declared any more are removed.
+    A maintenance stays on. Checks that are not declared any more are removed. What the agent's version does not know is refused
+    before it is sent; the version is asked for only where that may be so.
 
     Args:
         consul: the agent that owns the instances.
@@ -43,6 +48,11 @@ def ensure(consul: Consul, registrations: Sequence[Registration], lease: Lease, 
         found = difference(registration, have)
         if found is None:
             return None, None
+        if registration.gated_fields:
+            try:
+                require_known(registration.gated_fields, consul.version())
+            except AutoscaleError as error:
+                raise AutoscaleError(f"{registration.id}: {error.message}") from None
         if not check_mode:
             lease.check(registration.service)
             _register(consul, registration, have)
@@ -94,8 +104,10 @@ def remove(consul: Consul, ids: Iterable[str], lease: Lease, check_mode: bool, *
 
     def one(identity: str, have: Registered | None) -> tuple[Change | None, str | None]:
         if have is None:
+            # To a token that may not read it the list has nothing either; asked by its name, that is an error.
+            consul.agent_service(identity)
             return None, None
-        _check_owner(have, owners)
+        check_owner(have, owners)
         if not check_mode:
             lease.check(have.service)
             _deregister(consul, identity)
@@ -125,15 +137,10 @@ def maintain(
     def one(identity: str, have: Registered | None) -> tuple[Change | None, str | None]:
         if have is None:
             raise AutoscaleError(f"{identity} is not registered at the agent {consul.url}: maintenance needs the agent that owns it")
-        _check_owner(have, owners)
-        if enable and have.maintenance is not None:
-            # Consul keeps the first reason until the maintenance ends.
-            other = bool(reason) and have.maintenance != reason
-            return None, f"{identity} is in maintenance already, with the reason {have.maintenance!r}" if other else None
-        if not enable and have.maintenance is None:
-            return None, None
-        if not enable and not (have.maintenance or "").startswith(reason):
-            return None, f"{identity}: the maintenance with the reason {have.maintenance!r} is not ours and was left on"
+        check_owner(have, owners)
+        act, warning = due(identity, have.maintenance, enable, reason)
+        if not act:
+            return None, warning
         if not check_mode:
             lease.check(have.service)
             consul.service_maintenance(identity, enable=enable, reason=reason)
@@ -201,7 +208,7 @@ def _at_agent_unhealthy(consul: Consul, ids: Iterable[str]) -> dict[str, str]:
 
 def _said(check: dict[str, Any]) -> str:
     output = str(check.get("Output") or check.get("Notes") or "no output yet").strip()
-    return f"check {check.get('CheckID')!r} is {check.get('Status')}: {output[:_OUTPUT_LIMIT]}"
+    return f"check {check.get('CheckID')!r} is {check.get('Status')}: {masked_url(output)[:_OUTPUT_LIMIT]}"
 
 
 def _each(
@@ -229,7 +236,8 @@ def _each(
     return Result(tuple(changes), tuple(failures), tuple(warnings))
 
 
-def _check_owner(have: Registered, owners: Mapping[str, str] | None) -> None:
+def check_owner(have: Registered, owners: Mapping[str, str] | None) -> None:
+    """Raise AutoscaleError when an instance is not of the service that its id was given with."""
     expected = (owners or {}).get(have.id)
     if expected and have.service != expected:
         raise AutoscaleError(f"{have.id} is registered for the service {have.service!r}, not {expected!r}; it was left alone")
@@ -251,9 +259,10 @@ def _register(consul: Consul, registration: Registration, have: Registered | Non
 def _deregister(consul: Consul, identity: str) -> None:
     try:
         consul.deregister_service(identity)
-    except AutoscaleError:
+    except AutoscaleError as error:
         # It may have gone between the read and this call; Consul's versions answer that with 404 or 500.
-        if identity in consul.agent_services():
+        denied = isinstance(error, HttpError) and error.status == 403
+        if denied or consul.agent_service(identity) is not None:
             raise
 
 

@@ -37,6 +37,9 @@ def as_agent(want, **more):
     """The agent's answers after `want` was registered, as Consul 1.8.7 gives them."""
     sent = want.definition()
     service = {"ID": want.id, "Service": want.service, **{key: sent[key] for key in ("Address", "Port", "Tags", "Meta", "Weights")}}
+    service["EnableTagOverride"] = sent.get("EnableTagOverride", False)
+    own = {"Address": want.address, "Port": want.port}
+    service["TaggedAddresses"] = {"lan_ipv4": own, "wan_ipv4": own, **sent.get("TaggedAddresses", {})}
     checks = {
         check["CheckID"]: {"CheckID": check["CheckID"], "Name": check["Name"], "ServiceID": want.id, "Notes": "", "Definition": {}}
         for check in sent["Checks"]
@@ -91,6 +94,9 @@ def test_the_same_again_is_no_difference_whatever_the_order_of_tags():
         ({"tags": ["x"]}, {"tags"}),
         ({"meta": {"a": "b"}}, {"meta"}),
         ({"weight": 7}, {"weight"}),
+        ({"weight_warning": 0}, {"weight_warning"}),
+        ({"tagged_addresses": {"wan": {"address": "198.51.100.7"}}}, {"tagged_addresses"}),
+        ({"enable_tag_override": True}, {"enable_tag_override", "checks", "checks_digest"}),
         ({"checks": [{"ttl": "31s"}]}, {"checks", "checks_digest"}),
         ({"checks": [{"ttl": "30s"}, {"ttl": "30s"}]}, {"checks", "checks_digest"}),
         ({"checks": []}, {"checks", "checks_digest"}),
@@ -109,6 +115,34 @@ def test_a_check_that_somebody_added_is_a_difference_and_is_to_be_removed():
     have = registration.Registered(**{**vars(have), "checks": {**have.checks, "stray": "x"}})
     assert registration.difference(want, have) is not None
     assert have.undeclared_checks(want) == ("stray",)
+
+
+@pytest.mark.parametrize(
+    ("declared", "registered", "same"),
+    [
+        ({}, {}, True),
+        ({"wan": {"address": "198.51.100.7", "port": 80}}, {"wan": {"address": "198.51.100.7"}}, True),
+        ({}, {"wan": {"address": "198.51.100.7"}}, False),
+        ({"lan_ipv4": {"address": "192.0.2.11", "port": 80}}, {}, True),
+        ({"lan_ipv4": {"address": "192.0.2.12", "port": 80}}, {}, False),
+    ],
+)
+def test_what_the_agent_adds_to_the_tagged_addresses_is_compared_only_where_it_is_declared(declared, registered, same):
+    want, have = described(tagged_addresses=declared), as_agent(described(tagged_addresses=registered))
+    assert (registration.difference(want, have) is None) == same
+
+
+def test_tags_that_others_may_change_are_left_alone_until_they_are_declared_anew():
+    mine = {"enable_tag_override": True, "tags": ["mine"]}
+    have = as_agent(described(**mine), Tags=["mine", "theirs"])
+    assert registration.difference(described(**mine), have) is None
+    before, after = registration.difference(described(**{**mine, "tags": ["new"]}), have)
+    assert (before["tags"], after["tags"]) == (["mine", "theirs"], ["new"])
+    assert registration.difference(described(tags=["mine"]), have) is not None
+
+
+def test_the_digest_of_what_was_registered_before_stays_the_same():
+    assert described(checks=[{"http": "/healthz", "interval": "2s", "timeout": "1s"}]).digest == "610f20f3edc5bdb8"
 
 
 def test_the_maintenance_check_is_no_check_of_the_service():
@@ -157,7 +191,7 @@ def test_a_field_that_was_not_asked_for_is_not_sent():
         ({"meta": {"autoscale-checks": "c"}}, "not be autoscale-checks"),
         ({"meta": {"a": ["c"]}}, "meta a"),
         ({"meta": {"a": "c" * 513}}, "at most 512 long"),
-        ({"checks": [{}]}, "exactly one of http, tcp and ttl is needed, got none"),
+        ({"checks": [{}]}, "alias_service or alias_node is needed, got none"),
         ({"checks": [{"ttl": "3s", "tcp": ":80"}]}, "got tcp, ttl"),
         ({"checks": [{"ttl": "soon"}]}, "duration 'soon'"),
         ({"checks": [{"ttl": "0s"}]}, "duration '0s'"),
@@ -169,6 +203,12 @@ def test_a_field_that_was_not_asked_for_is_not_sent():
         ({"address": None, "checks": [{"tcp": ":80"}]}, "needs one of its own"),
         ({"port": None, "checks": [{"http": "/x"}]}, "needs an address and a port"),
         ({"checks": [{"id": "a", "ttl": 5}, {"id": "a", "ttl": 5}]}, "not all different"),
+        ({"weight_warning": -1}, "weight_warning -1"),
+        ({"tagged_addresses": {"w n": {"address": "192.0.2.1"}}}, "tagged address 'w n'"),
+        ({"tagged_addresses": {"wan": {"address": "x; y"}}}, "tagged address wan: address 'x; y'"),
+        ({"tagged_addresses": {"wan": {"address": "192.0.2.1", "port": 70000}}}, "tagged address wan: port 70000"),
+        ({"tagged_addresses": {"wan": {"port": 1}}}, "must be a mapping of address"),
+        ({"tagged_addresses": {"wan": "192.0.2.1"}}, "must be a mapping of address"),
     ],
 )
 def test_a_wrong_description_is_refused_and_told(wrong, told):
@@ -185,6 +225,13 @@ def test_no_text_gets_control_characters_into_a_definition(text):
         {"checks": [{"http": f"/{text}"}]},
         {"checks": [{"tcp": f"{text}:80"}]},
         {"id": text},
+        {"tagged_addresses": {text: {"address": "192.0.2.1"}}},
+        {"checks": [{"args": ["/bin/true", text]}]},
+        {"checks": [{"docker_container_id": text, "args": ["/bin/true"], "shell": text}]},
+        {"checks": [{"os_service": text}]},
+        {"checks": [{"alias_service": text, "alias_node": text}]},
+        {"checks": [{"grpc": f":80/{text}"}]},
+        {"checks": [{"http": "/", "headers": {text: text}, "tls_server_name": text}]},
     ):
         try:
             sent = described(**raw).definition()

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Registering 100 instances, for the first time and again unchanged, in one task, against 100 of community.general.consul_agent_service;
+and how soon a wait for health sees what the catalog shows.
+
+Both tasks are timed by Ansible's own events in the same plays. Ours registers a check with each instance, theirs has none. The run fails
+when a registration that changes nothing wrote anything: by the agent's log of requests, by what it has, and by the catalog's index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+CLONE = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(CLONE / "tests" / "lab"), str(CLONE / "build" / "workspace")]
+
+from addresses import claimed_network
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul as Client
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.registration import Registration
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations import registration
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease
+from community import community_general
+from processes import Consul, wait_until
+
+INSTANCES = 100
+TURNS = 3
+CHANGES = 30
+BAR_SECONDS, BAR_RATIO, BAR_WAIT = 1.0, 20.0, 0.2
+
+PLAY = """\
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: one trivial module call
+      ansible.builtin.ping:
+    - name: ours
+      microservices.autoscale.consul_service:
+        consul_url: "{{ url }}"
+        services: "{{ instances }}"
+    - name: theirs
+      community.general.consul_agent_service:
+        host: "{{ address }}"
+        id: "theirs-{{ item.id }}"
+        name: theirs
+        address: "{{ item.address }}"
+        service_port: "{{ item.port }}"
+        tags: "{{ item.tags }}"
+      loop: "{{ instances }}"
+      loop_control:
+        label: "{{ item.id }}"
+"""
+TIMES = """\
+import json, os, time
+from ansible.plugins.callback import CallbackBase
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "task_times"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self):
+        super().__init__()
+        self.tasks = []
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        self.end()
+        self.tasks.append([task.get_name(), time.monotonic(), None, False])
+
+    def v2_runner_on_ok(self, result):
+        self.tasks[-1][3] = result.is_changed()
+
+    def end(self):
+        if self.tasks:
+            self.tasks[-1][2] = time.monotonic()
+
+    def v2_playbook_on_stats(self, stats):
+        self.end()
+        with open(os.environ["TASK_TIMES"], "w") as file:
+            json.dump({name: [end - start, changed] for name, start, end, changed in self.tasks}, file)
+"""
+
+
+def instances(address: str) -> list[dict[str, Any]]:
+    """A check that is not due while we measure."""
+    check = {"tcp": f"{address}:8500", "interval": "1h"}
+    described = {"name": "ours", "address": address, "tags": ["bench"], "checks": [check]}
+    return [{**described, "id": f"ours-{number}", "port": 20000 + number} for number in range(INSTANCES)]
+
+
+def play(folder: Path, environment: dict[str, str]) -> dict[str, tuple[float, bool]]:
+    """Seconds of each task, and whether it changed anything."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "play.yml", "--extra-vars", "@vars.json"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the play failed:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+    return {name: (seconds, changed) for name, (seconds, changed) in json.loads((folder / "times.json").read_text()).items()}
+
+
+def writes(agent: Consul) -> int:
+    """How many requests that change something the agent has logged so far."""
+    return sum("Request finished: method=PUT" in line or "method=DELETE" in line for line in agent.log.read_text().splitlines())
+
+
+def state(client: Client) -> tuple[Any, ...]:
+    """All that a registration could move."""
+    index = client._http.request("GET", "/v1/catalog/services", params={"consistent": ""}).headers["X-Consul-Index"]
+    return index, client.agent_services(), {name: check["Status"] for name, check in client.agent_checks().items()}
+
+
+def settled(client: Client) -> None:
+    """Wait until the catalog has what the agent has."""
+    known = client.agent_services().keys()
+    wait_until(lambda: known <= {entry["ID"] for entry in client.node_services("app")}, "the catalog to have all", 60)
+
+
+def empty(client: Client) -> None:
+    for identity in list(client.agent_services()):
+        client.deregister_service(identity)
+    wait_until(lambda: not client.node_services("app"), "the catalog to be empty", 60)
+
+
+def register(agent: Consul, client: Client, folder: Path) -> None:
+    collections = f"{CLONE / 'build' / 'workspace'}:{community_general()}"
+    own = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    environment = {
+        **own, "ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_CALLBACK_PLUGINS": str(folder), "ANSIBLE_CALLBACKS_ENABLED": "task_times",
+        "TASK_TIMES": str(folder / "times.json"), "ANSIBLE_LOCALHOST_WARNING": "0",
+    }  # fmt: skip
+    (folder / "ansible.cfg").touch()
+    (folder / "play.yml").write_text(PLAY)
+    (folder / "task_times.py").write_text(TIMES)
+    (folder / "vars.json").write_text(json.dumps({"url": agent.url, "address": agent.address, "instances": instances(agent.address)}))
+    ratios: dict[str, list[float]] = {"first": [], "again": []}
+    seconds: list[float] = []
+    for _turn in range(TURNS):
+        empty(client)
+        for what in ("first", "again"):
+            before, sent = state(client), writes(agent)
+            times = play(folder, environment)
+            if what == "first":
+                settled(client)
+            elif times["ours"][1] or state(client) != before or writes(agent) != sent:
+                raise SystemExit("registering the same again wrote something")
+            ours, theirs, ping = times["ours"][0], times["theirs"][0], times["one trivial module call"][0]
+            ratios[what].append(theirs / ours)
+            seconds += [ours] if what == "again" else []
+            print(f"  {what}: ours {ours:.2f} s, theirs {theirs:.1f} s, one trivial module call {ping:.2f} s", flush=True)
+    first, again, spent = (statistics.median(values) for values in (ratios["first"], ratios["again"], seconds))
+    print(f"  medians: for the first time {first:.0f} times as fast, again {again:.0f} times as fast, {spent:.2f} s, no write")
+    reached = spent <= BAR_SECONDS and again >= BAR_RATIO
+    print(f"bar: again in {BAR_SECONDS:g} s at most, {BAR_RATIO:g} times as fast at least: {'reached' if reached else 'MISSED'}")
+
+
+def wait_for_health(client: Client) -> None:
+    """Let a check of the service pass while somebody waits for it, again and again."""
+    lease = Lease(client, None)
+    item = Registration.from_description({"name": "waited", "checks": [{"ttl": "1h"}]})
+    registration.ensure(client, [item], lease, False)
+    waiter = Client(client.url)
+    asking = threading.Event()
+    real = waiter.health_service
+
+    def asked(name: str, *, index: int = 0, wait: float = 0.0, **more: Any) -> tuple[list[dict[str, Any]], int]:
+        if index > 0:
+            asking.set()
+        return real(name, index=index, wait=wait, **more)
+
+    waiter.health_service = asked  # type: ignore[method-assign]
+
+    def waited() -> float:
+        failures = registration.wait_passing(waiter, "waited", ["waited"], 30, 0.0, lease)
+        if failures:
+            raise SystemExit(failures[0].error)
+        return time.monotonic()
+
+    seconds = []
+    with ThreadPoolExecutor(1) as pool:
+        for _change in range(CHANGES):
+            client._http.request("PUT", "/v1/agent/check/fail/service:waited")
+            wait_until(lambda: client.health_service("waited", params={"passing": ""})[0] == [], "the catalog to show it")
+            asking.clear()
+            answer = pool.submit(waited)
+            asking.wait(10)
+            # Earlier than the catalog's change, which comes after it: what is measured is not less than what is asked for.
+            changed = time.monotonic()
+            client._http.request("PUT", "/v1/agent/check/pass/service:waited")
+            seconds.append(answer.result() - changed)
+    p50, worst = statistics.median(seconds), max(seconds)
+    print(
+        f"  {CHANGES} changes of a check: p50 {p50 * 1000:.0f} ms, worst {worst * 1000:.0f} ms, from before the service's word to Consul on"
+    )
+    print(f"bar: {BAR_WAIT * 1000:g} ms at most: {'reached' if worst <= BAR_WAIT else 'MISSED'}")
+
+
+def main() -> None:
+    print(f"registering {INSTANCES} instances in one task, against as many of the community's; {TURNS} turns", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="autoscale-bench-"))
+    try:
+        with (
+            claimed_network() as net,
+            Consul("server", f"{net}.1", folder / "server", lab=str(folder)) as server,
+            Consul("app", f"{net}.2", folder / "app", lab=str(folder), server=server.address, options={"log_level": "DEBUG"}) as agent,
+        ):
+            client = Client(agent.url)
+            register(agent, client, folder)
+            print("waiting for health by a blocking query, at an agent beside its server", flush=True)
+            wait_for_health(client)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
