@@ -314,3 +314,32 @@ def test_the_doors_take_connections_from_options_and_from_the_environment(server
     for name, path in (("CONSUL_CACERT", server.ca), ("CONSUL_CLIENT_CERT", server.certificate), ("CONSUL_CLIENT_KEY", server.key)):
         monkeypatch.setenv(name, path)
     assert len(run_module("consul_service_info", asked)["instances"]) == 1
+
+
+LOOKUP = "{{ query('microservices.autoscale.consul_service', 'consul') | map(attribute='node') }}"
+PLAY = f"""
+- hosts: localhost
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{{{ ansible_playbook_python }}}}"
+  tasks:
+    - ansible.builtin.include_role:
+        name: microservices.autoscale.status
+    - ansible.builtin.assert:
+        that: status_fleet.services == []
+    - ansible.builtin.debug:
+        msg: "found {LOOKUP}"
+"""
+
+
+def test_roles_and_lookups_take_the_options_from_one_variable(server, run_playbook, tmp_path):
+    token, play = tmp_path / "token", tmp_path / "play.yml"
+    token.write_text(MASTER)
+    play.write_text(PLAY)
+    options = {"consul_ca_path": server.ca, "consul_client_cert": server.certificate, "consul_client_key": server.key}
+    variables = {"autoscale_consul_url": server.tls, "autoscale_consul_options": {**options, "consul_token_file": str(token)}}
+    run = run_playbook(play, "-i", "localhost,", "-c", "local", extra_vars=variables).succeeded()
+    assert "found ['server']" in run.output
+    del variables["autoscale_consul_options"]["consul_client_cert"]
+    refused = run_playbook(play, "-i", "localhost,", "-c", "local", extra_vars=variables)
+    assert refused.code != 0 and "there is a key and no certificate" in refused.output
