@@ -53,7 +53,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work / "there"
 
 
-DOCUMENTED = {"module": "plugins/modules/*.py", "lookup": "plugins/lookup/*.py", "filter": "plugins/filter/*.py", "role": "roles/*"}
+PLUGINS = {"module": "modules", "lookup": "lookup", "filter": "filter", "inventory": "inventory"}
+DOCUMENTED = {**{kind: f"plugins/{folder}/*.py" for kind, folder in PLUGINS.items()}, "role": "roles/*"}
 
 
 @pytest.mark.parametrize("kind", DOCUMENTED)
