@@ -119,7 +119,7 @@ def _is_module(pid: int) -> bool:
 
 def registered(lab: Lab, service: str) -> dict[str, str]:
     """The worst check status of each instance in Consul by id, that of its node's agent included."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/health/service/{service}?consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/health/service/{service}?consistent"))
     return {
         entry["Service"]["ID"]: max((check["Status"] for check in entry["Checks"]), key=("passing", "warning", "critical").index)
         for entry in entries
@@ -127,7 +127,7 @@ def registered(lab: Lab, service: str) -> dict[str, str]:
 
 
 def versions(lab: Lab, service: str) -> set[str]:
-    entries = json.loads(http_get(f"{lab.server.url}/v1/catalog/service/{service}?consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/catalog/service/{service}?consistent"))
     return {entry["ServiceMeta"]["autoscale-version"] for entry in entries}
 
 
@@ -177,15 +177,15 @@ def documents(lab: Lab, service: str) -> dict[str, Any]:
     """What Consul KV holds of a service."""
     prefix = f"autoscale/{service}/"
     try:
-        keys = json.loads(http_get(f"{lab.server.url}/v1/kv/{prefix}?keys"))
+        keys = json.loads(http_get(f"{lab.consul_url}/v1/kv/{prefix}?keys"))
     except OSError:  # 404: there is nothing
         return {}
-    return {key.removeprefix(prefix): json.loads(http_get(f"{lab.server.url}/v1/kv/{key}?raw")) for key in keys}
+    return {key.removeprefix(prefix): json.loads(http_get(f"{lab.consul_url}/v1/kv/{key}?raw")) for key in keys}
 
 
 def locked(lab: Lab, service: str) -> bool:
     """Whether somebody holds a service's lock or that of the fleet."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse&consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/kv/autoscale/?recurse&consistent"))
     return any(entry.get("Session") for entry in entries if entry["Key"] in ("autoscale/lock", f"autoscale/{service}/lock"))
 
 

@@ -12,7 +12,8 @@ import dataclasses
 from typing import Any, Mapping
 
 from .._domain.errors import AutoscaleError
-from .http_client import HttpClient, path_of
+from .consul_http import ConsulHttp
+from .http_client import path_of
 
 # Consul refuses larger values with 413, and may close the socket in the middle of the upload.
 MAX_VALUE_BYTES = 512 * 1024
@@ -41,7 +42,7 @@ class Consul:
 
     def __init__(self, url: str, *, token: str | None = None, ca_path: str | None = None, timeout: float = 10.0) -> None:
         headers = {"X-Consul-Token": token} if token else {}
-        self._http = HttpClient(url, what="Consul", headers=headers, ca_path=ca_path, timeout=timeout)
+        self._http = ConsulHttp(url, what="Consul", headers=headers, ca_path=ca_path, timeout=timeout)
         self._timeout = timeout
         self.url = self._http.base_url
 
@@ -57,7 +58,7 @@ class Consul:
         return dict(self._get(path_of("v1", "agent", "checks")) or {})
 
     def register_service(self, definition: Mapping[str, Any]) -> None:
-        self._http.request("PUT", path_of("v1", "agent", "service", "register"), json=definition)
+        self._http.request("PUT", path_of("v1", "agent", "service", "register"), json=definition, repeatable=True)
 
     def deregister_service(self, service_id: str) -> None:
         """Deregister at this agent; the caller has read first, since Consul answers an unknown ID with 200, 404 or 500."""
@@ -68,7 +69,7 @@ class Consul:
 
     def service_maintenance(self, service_id: str, *, enable: bool, reason: str = "") -> None:
         params = {"enable": "true" if enable else "false", "reason": reason}
-        self._http.request("PUT", path_of("v1", "agent", "service", "maintenance", service_id), params=params)
+        self._http.request("PUT", path_of("v1", "agent", "service", "maintenance", service_id), params=params, repeatable=True)
 
     # the catalog
 
@@ -126,15 +127,21 @@ class Consul:
         return [] if response.status_code == 404 else list(self._http.parsed(response))
 
     def kv_put(self, key: str, value: str, **params: Any) -> bool:
-        """Write one key; params such as cas, acquire or release make it conditional. True when it was written."""
+        """Write one key; params such as acquire or release make it conditional. True when it was written.
+
+        It may be sent twice when a leader is lost on the way: for check-and-set use kv_transaction, and look at what is there.
+        """
         _guard_size(key, value)
-        return bool(self._http.json("PUT", _kv(key), params=params, data=value.encode()))
+        return bool(self._http.json("PUT", _kv(key), params=params, data=value.encode(), repeatable=True))
 
     def kv_delete(self, key: str, *, recurse: bool = False) -> None:
-        self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {})
+        self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {}, repeatable=True)
 
     def kv_transaction(self, operations: list[dict[str, Any]]) -> list[str]:
         """Apply KV operations together or not at all; returns the reasons for which nothing was applied, empty on success.
+
+        They may be sent twice when a leader is lost on the way: a check-and-set finds its own first success then, and
+        says that somebody has changed the key.
 
         Args:
             operations: `{"Verb": …, "Key": …}` each, a plain-text "Value" is encoded here.
@@ -145,19 +152,22 @@ class Consul:
                 _guard_size(operation["Key"], operation["Value"])
                 operation = dict(operation, Value=base64.b64encode(operation["Value"].encode()).decode())
             body.append({"KV": operation})
-        response = self._http.request("PUT", path_of("v1", "txn"), json=body, allow=(409,))
+        response = self._http.request("PUT", path_of("v1", "txn"), json=body, allow=(409,), repeatable=True)
         return [error["What"] for error in self._http.parsed(response).get("Errors") or []]
 
     # sessions
 
     def session_create(self, *, name: str, ttl: float, lock_delay: float) -> str:
-        """Create a session whose locks are released when it ends; ttl and lock_delay in seconds."""
+        """Create a session whose locks are released when it ends; ttl and lock_delay in seconds.
+
+        When a leader is lost on the way there may be two of them: the other one holds nothing, and ends by its time to live.
+        """
         body = {"Name": name, "TTL": f"{int(ttl)}s", "LockDelay": f"{int(lock_delay * 1000)}ms", "Behavior": "release"}
-        return str(self._http.json("PUT", path_of("v1", "session", "create"), json=body)["ID"])
+        return str(self._http.json("PUT", path_of("v1", "session", "create"), json=body, repeatable=True)["ID"])
 
     def session_renew(self, session: str) -> bool:
         """Renew a session; False when it does not exist any more."""
-        response = self._http.request("PUT", path_of("v1", "session", "renew", session), allow=(404,))
+        response = self._http.request("PUT", path_of("v1", "session", "renew", session), allow=(404,), repeatable=True)
         return response.status_code != 404
 
     def session_exists(self, session: str) -> bool:
@@ -165,7 +175,7 @@ class Consul:
         return bool(self._get(path_of("v1", "session", "info", session), params={"consistent": ""}))
 
     def session_destroy(self, session: str) -> None:
-        self._http.request("PUT", path_of("v1", "session", "destroy", session))
+        self._http.request("PUT", path_of("v1", "session", "destroy", session), repeatable=True)
 
     def _get(self, path: str, **options: Any) -> Any:
         return self._http.json("GET", path, **options)

@@ -250,7 +250,16 @@ def write_guarded(consul: Consul, session: str | None, service: str, writes: Seq
             raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
         if any("denied" in reason.lower() for reason in reasons):
             raise AutoscaleError(f"the token may not write {keys}. {told}")
+        if _is_written(consul, chunk):
+            # By ourselves: the leader was lost after it had written and before it could say so, and we were sent on to the next.
+            continue
         raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
+
+
+def _is_written(consul: Consul, writes: Sequence[tuple[str, str | None, int | None]]) -> bool:
+    """Whether all of it is there as it should be."""
+    entries = [(consul.kv_get(key), value) for key, value, _index in writes]
+    return all(value == (None if entry is None else entry.value) for entry, value in entries)
 
 
 def _operation(key: str, value: str | None, index: int | None) -> dict[str, Any]:
