@@ -57,7 +57,7 @@ def cluster(network: str, folder: Path) -> Iterator[Cluster]:
     every = [*made.servers.values(), made.agent]
     with contextlib.ExitStack() as stack:
         for process in every:
-            stack.callback(process.stop)
+            stack.callback(process.kill)
             process.start()
         for process in every:
             process.wait_ready()

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,17 @@ def registered(lab: Lab, service: str) -> dict[str, str]:
     }
 
 
+def at_agents(lab: Lab, service: str) -> list[str]:
+    """The instances of a service by id, once for each agent that has one."""
+    answers = [json.loads(http_get(f"{agent.url}/v1/agent/services")) for agent in lab.agents.values() if agent.running()]
+    return sorted(entry["ID"] for services in answers for entry in services.values() if entry["Service"] == service)
+
+
+def in_catalog(lab: Lab, service: str) -> list[str]:
+    """The instances of a service by id, once for each node that has one."""
+    return sorted(entry["ServiceID"] for entry in json.loads(http_get(f"{lab.consul_url}/v1/catalog/service/{service}?consistent")))
+
+
 def versions(lab: Lab, service: str) -> set[str]:
     entries = json.loads(http_get(f"{lab.consul_url}/v1/catalog/service/{service}?consistent"))
     return {entry["ServiceMeta"]["autoscale-version"] for entry in entries}
@@ -207,6 +218,8 @@ def state_of(lab: Lab, service: str) -> dict[str, Any]:
     kept = documents(lab, service)
     return {
         "registered": registered(lab, service),
+        "agents": at_agents(lab, service),
+        "catalog": in_catalog(lab, service),
         "balanced": balanced(lab, service),
         "configured": sorted(configured(lab, service)),
         "programs": sorted(programs(lab, service)),
@@ -229,6 +242,8 @@ def assert_whole(lab: Lab, service: str, count: int, version: str = "1") -> None
         ids = sorted(state["registered"])
         wanted = {
             "registered": dict.fromkeys(ids, "passing"),
+            "agents": ids,
+            "catalog": ids,
             "balanced": dict.fromkeys(ids, "UP"),
             "configured": ids,
             "programs": ids,
@@ -244,6 +259,12 @@ def assert_whole(lab: Lab, service: str, count: int, version: str = "1") -> None
             break
         time.sleep(0.2)
     assert (len(ids), state) == (count, wanted), json.dumps(state, indent=2)
+
+
+def assert_at_rest(play: Callable[..., Any], service: str) -> None:
+    """A reconcile changes nothing, and ends after its first look. Args: play: play("reconcile", service) runs one."""
+    quiet = play("reconcile", service).succeeded()
+    assert (quiet.changed, len(quiet.recap)) == (0, 1), quiet.output
 
 
 def assert_gone(lab: Lab, service: str) -> None:
