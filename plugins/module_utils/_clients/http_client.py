@@ -12,7 +12,7 @@ import sys
 from typing import Any, Iterable, Mapping, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, quoted
 
 try:
     import requests
@@ -38,7 +38,13 @@ class HttpError(AutoscaleError):
 
 
 def path_of(*parts: str) -> str:
-    """Return a URL path; every part is quoted, so that an ID with a slash or a question mark stays one part."""
+    """Return a URL path; every part is quoted, so that an ID with a slash or a question mark stays one part.
+
+    Raises:
+        AutoscaleError: a part is "." or "..": quoted or not, the library and the server take it for a step along the path.
+    """
+    if not {".", ".."}.isdisjoint(parts):
+        raise AutoscaleError(f"a part of the path {quoted('/'.join(parts))} is . or .., which no URL can hold as a name")
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from .errors import AutoscaleError
+from .errors import AutoscaleError, quoted
 
 # A service's name becomes a Consul service, a DNS label, a file name and part of a balancer's section name.
 SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
@@ -25,7 +25,7 @@ HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 def _matching(pattern: re.Pattern[str], what: str, text: object) -> str:
     if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise AutoscaleError(f"{what} {text!r} is not allowed: must match {pattern.pattern}")
+        raise AutoscaleError(f"{what} {quoted(text)} is not allowed: must match {pattern.pattern}")
     return text
 
 
@@ -58,7 +58,7 @@ def ip_address(text: object) -> str:
 
 
 def _not_an_address(text: object) -> str:
-    raise AutoscaleError(f"address {text!r} is not allowed: must be an IPv4 or IPv6 address")
+    raise AutoscaleError(f"address {quoted(text)} is not allowed: must be an IPv4 or IPv6 address")
 
 
 def port(value: object) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import names
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, quoted
 from .._domain.registration import CHECKS_KEY, MAINTENANCE_CHECK
 
 _NODE_MAINTENANCE = "_node_maintenance"
@@ -61,7 +61,7 @@ def endpoints_of(consul: Consul, service: str, *, require: bool = False) -> tupl
             continue
         endpoints.append(instance)
     if require and not endpoints:
-        seen = "; ".join(f"{instance['id']}: {instance['status']}" for instance in everyone)
+        seen = "; ".join(f"{quoted(instance['id'])}: {instance['status']}" for instance in everyone)
         raise AutoscaleError(
             f"{service} has no healthy instance in Consul at {consul.url}; "
             + (

@@ -175,6 +175,13 @@ def held_by(consul: Consul, session: str) -> tuple[str, ...]:
     return tuple(entry.key for entry in entries if entry is not None and entry.session == session)
 
 
+def forget(consul: Consul, service: str) -> None:
+    """Delete the key of a service's lock, unless somebody has taken it meanwhile."""
+    entry = consul.kv_get(lock_key(service))
+    if entry is not None and entry.session is None:
+        consul.kv_transaction([_operation(entry.key, None, entry.modify_index)])
+
+
 def who_holds(consul: Consul, key: str) -> Busy:
     """Who holds a lock, or held it last."""
     entry = consul.kv_get(key)
