@@ -50,9 +50,12 @@ def host_name(text: object) -> str:
 
 
 def ip_address(text: object) -> str:
-    """Return the canonical text of an IPv4 or IPv6 address, or raise AutoscaleError."""
+    """Return the canonical text of an IPv4 or IPv6 address, or raise AutoscaleError.
+
+    One with a zone (fe80::1%eth0) is refused: Python takes any text at all for a zone, and it means nothing on another host.
+    """
     try:
-        return str(ipaddress.ip_address(text)) if isinstance(text, str) else _not_an_address(text)
+        return str(ipaddress.ip_address(text)) if isinstance(text, str) and "%" not in text else _not_an_address(text)
     except ValueError:
         return _not_an_address(text)
 

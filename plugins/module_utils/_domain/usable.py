@@ -24,15 +24,16 @@ def require_usable(entry: Mapping[str, Any]) -> None:
 def without_doubles(service: str, found: Iterable[Instance], refused: dict[str, list[str]]) -> tuple[Instance, ...]:
     """Those that can stand in one pool. The one whose id says where it is goes before another that has taken its id or its place."""
     ids: dict[str, Instance] = {}
-    places: dict[tuple[str, int], Instance] = {}
+    places: dict[str, Instance] = {}
     for one in sorted(found, key=lambda one: one.id != f"{service}-{one.host}-{one.port}"):
         # A balancer's names that differ in case only are one name to too many people and tools.
-        first = ids.get(one.id.casefold()) or places.get((one.address, one.port))
+        place = names.endpoint(one.address, one.port)
+        first = ids.get(one.id.casefold()) or places.get(place)
         if first is not None:
-            taken = "its id" if first.id.casefold() == one.id.casefold() else f"{one.address} port {one.port}"
+            taken = "its id" if first.id.casefold() == one.id.casefold() else place
             refused.setdefault(service, []).append(refusal(one.id, one.node, f"{taken} is that of {first.id} on node {first.node}"))
             continue
-        ids[one.id.casefold()] = places[one.address, one.port] = one
+        ids[one.id.casefold()] = places[place] = one
     kept = set(map(id, ids.values()))
     return tuple(one for one in found if id(one) in kept)
 
