@@ -86,7 +86,7 @@ class World:
         self.consul, self.haproxy, self.nginx, self.supervisor = processes
         self.client = ConsulClient(self.consul.url)
         self.address = f"{network}.31"
-        self._tmp = tmp
+        self._tmp = tmp_path
         self._call, self._start_module = modules
         self._stack = contextlib.ExitStack()
         self._held = iter(range(41, 60))
