@@ -181,13 +181,19 @@ class World:
         one = self.running
         client = http.client.HTTPConnection(self.address, one["port"], timeout=90)
         client.request("GET", "/stream/300")
-        client.getresponse()
+        answer = client.getresponse()
+
+        def let_go() -> None:
+            answer.close()
+            client.close()
+
+        self._stack.callback(let_go)
         return self.start(
             "instance",
             "stopping",
             {**self.host, "instances": [one], "state": "absent", "drain_deadline": 60},
             waits=lambda: True,
-            release=lambda: (client.sock or client).close(),
+            release=let_go,
             untouched=lambda: self._runs(one["id"]) and self._registered(one["id"]),
         )
 
