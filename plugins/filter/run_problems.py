@@ -58,6 +58,7 @@ _value:
 """
 
 
+from ..module_utils._domain.errors import printable
 from ..module_utils._domain.problems import together
 
 
@@ -68,7 +69,8 @@ def run_problems(problems, failures, busy=(), earlier=(), seen_again=()):
         what = f"{failure['phase']} {failure['instance']}".strip()
         lines.append(f"{failure['service']}: {what} on {failure['host']} failed: {failure['error']}")
     lines += [f"{entry['service']}: {entry['message']}" for entry in busy]
-    return lines
+    # What a check or a program has put out is among it, and the last word of a run is printed as it is.
+    return [printable(line) for line in lines]
 
 
 class FilterModule:

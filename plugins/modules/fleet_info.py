@@ -58,7 +58,7 @@ services:
   elements: dict
   returned: success
 problems:
-  description: By service, why its documents are refused.
+  description: By service, why its documents, or what the catalog shows as instances of it, are refused.
   type: dict
   returned: success
 """

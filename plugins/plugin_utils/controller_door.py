@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils._domain.errors import AutoscaleError
+from ..module_utils._domain.errors import AutoscaleError, printable
 from ..module_utils._module.argspec import ArgumentSpec
 from ..module_utils._operations.outcome import Outcome
 
@@ -35,7 +35,7 @@ class ControllerDoor(ActionBase):
             return {**result, **error.context, "failed": True, "msg": error.message}
         result.update(outcome.facts, changed=outcome.changed)
         if outcome.warnings:
-            result["warnings"] = list(outcome.warnings)
+            result["warnings"] = [printable(warning) for warning in outcome.warnings]
         if self._task.diff and outcome.changed:
             result["diff"] = outcome.diff
         return result

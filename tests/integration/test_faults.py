@@ -10,14 +10,12 @@ through all places.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,12 @@ import faults
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import documents
 from descriptions import SHOP, shop
-from faults import Controller, assert_gone, assert_whole
+from faults import Controller, assert_at_rest, assert_gone, assert_whole
+from fleet import no_request_lost
 from instances import archive
 from lab import Lab
-from load import Load, LoadConfig
+from places import BEGIN, PLACES, QUICK, SEED, Place, chance_of, named
 from processes import http_get, wait_until
-
-QUICK = {"autoscale_drain_deadline": 3, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1}
-SEED = os.environ.get("AUTOSCALE_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
 
 
 @pytest.fixture
@@ -45,87 +41,8 @@ def play(lab: Lab, run_playbook: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def named(playbook: str, *services: str) -> dict[str, Any]:
-    """The variables by which a playbook is told about services."""
-    if playbook in ("reconcile", "status"):
-        return {"autoscale_only": list(services)}
-    confirmation = {"autoscale_confirm_remove": services[0]} if playbook == "remove" else {}
-    return {"autoscale_service": services[0], **confirmation} if playbook != "deploy" else {}
-
-
-@contextlib.contextmanager
-def no_request_lost(lab: Lab, port: int, folder: Path) -> Iterator[None]:
-    """Send GET and POST meanwhile; each of them must be answered, by a right answer."""
-    load = Load(LoadConfig(lab.address("lb1"), port, [[0, 15], [300, 15]]), folder)
-    load.start()
-    try:
-        wait_until(load.snapshot, "the load to begin")
-        yield
-        result = load.finish(60)
-    finally:
-        load.kill()
-    assert (result["outcomes"].keys(), result["examples"]) == ({"ok"}, []), result
-
-
-def assert_at_rest(play: Callable[..., Any], service: str) -> None:
-    quiet = play("reconcile", service).succeeded()
-    assert (quiet.changed, len(quiet.recap)) == (0, 1), quiet.output
-
-
 # Killed runs.
 
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a run is killed: at a moment drawn from the seconds after a task has begun for the nth time."""
-
-    task: str
-    seconds: float
-    nth: int = 1
-
-
-# Printed when a decision has been committed.
-BEGIN = "fleet : Carry out the steps"
-LOCKING = (
-    Place("fleet : Take the services' locks", 0.8),
-    Place("fleet : Observe, decide and plan", 1.2, nth=2),
-    Place(BEGIN, 0.1),
-)
-ADDING = (
-    Place("instance : Start instances", 3.5),
-    Place("fleet : Note what failed to start", 0.1),
-    Place("balancer : Keep pools on HAProxy", 1.5),
-)
-TAKING = (
-    Place("instance : Take instances out of discovery", 1.0),
-    Place("balancer : Drain instances on HAProxy", 1.0),
-    Place("instance : Stop instances", 2.5),
-    Place("fleet : Note what failed to stop", 0.1),
-)
-ENDING = (Place("fleet : Record what was carried out", 1.0), Place("fleet : Give the locks back", 0.5))
-PLACES = {
-    "scale_out": (*LOCKING, *ADDING, *ENDING),
-    "scale_in": (*LOCKING, *TAKING, Place("balancer : Keep pools on HAProxy", 1.2), *ENDING),
-    "deploy": (
-        Place("release : Publish the releases", 1.0),
-        *LOCKING,
-        *ADDING,
-        *TAKING,
-        Place("balancer : Keep pools on HAProxy", 0.8, nth=2),
-        *ENDING,
-        # In the second round.
-        Place("instance : Start instances", 3.0, nth=2),
-        Place("instance : Stop instances", 1.5, nth=2),
-    ),
-    "remove": (
-        Place("release : Mark the service as being removed", 0.7),
-        *LOCKING,
-        *TAKING,
-        Place("balancer : Keep pools on HAProxy", 0.8),
-        *ENDING,
-        Place("release : Forget the service", 0.6),
-    ),
-}
 # One port of the balancer and a hundred ports of the hosts for each service.
 _numbers = iter(range(100))
 
@@ -154,10 +71,6 @@ def everywhere(playbook: str) -> Any:
     return pytest.mark.parametrize("place", [pytest.param(drawn, id="drawn"), *every])
 
 
-def chance_of(place: Place) -> random.Random:
-    return random.Random(f"{SEED} {place}")
-
-
 @everywhere("scale_out")
 def test_a_killed_scale_out_is_put_right(lab: Lab, play: Any, place: Place, tmp_path: Path) -> None:
     scaled_by_hand(lab, play, "scale_out", 2, 4, place, tmp_path)
@@ -176,7 +89,7 @@ def scaled_by_hand(lab: Lab, play: Any, playbook: str, before: int, after: int, 
     if before != 2:
         # The bounds are wider again: what is there stays.
         play("deploy", name, autoscale_services={name: description}).succeeded()
-    with no_request_lost(lab, port, tmp_path):
+    with no_request_lost(lab, port, 15, tmp_path, at_most=300):
         told = kill_a_run(lab, playbook, {**named(playbook, name), "autoscale_count": 2}, place, chance_of(place), tmp_path / "run")
         faults.until_unlocked(lab, name)
         play("reconcile", name).succeeded()
@@ -192,7 +105,7 @@ def test_a_killed_rollout_is_put_right(lab: Lab, play: Any, place: Place, tmp_pa
     name, chance = f"rolling-{port}", chance_of(place)
     play("deploy", name, autoscale_services={name: shop(port, ports=ports)}).succeeded()
     second = {"autoscale_services": {name: shop(port, ports=ports, version="2")}}
-    with no_request_lost(lab, port, tmp_path):
+    with no_request_lost(lab, port, 15, tmp_path, at_most=300):
         kill_a_run(lab, "deploy", second, place, chance, tmp_path / "run")
         faults.until_unlocked(lab, name)
         if chance.random() < 0.5:
@@ -210,7 +123,7 @@ def test_a_killed_removal_is_put_right(lab: Lab, play: Any, place: Place, tmp_pa
     few = {"min_replicas": 1, "max_replicas": 1}
     described = {name: shop(port, ports=ports), other: shop(other_port, ports=other_ports, scale=few)}
     play("deploy", name, autoscale_services=described).succeeded()
-    with no_request_lost(lab, other_port, tmp_path):
+    with no_request_lost(lab, other_port, 15, tmp_path, at_most=300):
         kill_a_run(lab, "remove", named("remove", name), place, chance, tmp_path / "run")
         faults.until_unlocked(lab, name)
         if chance.random() < 0.5 and faults.documents(lab, name):
@@ -281,7 +194,7 @@ def test_a_lost_agent_is_suspect_at_first_then_replaced_and_leaves_no_doubles(la
     before = set(faults.registered(lab, "lost"))
     gone = next(name for name in before if "-app2-" in name)
     agent = lab.agents["app2"]
-    with no_request_lost(lab, port, tmp_path):
+    with no_request_lost(lab, port, 15, tmp_path, at_most=300):
         agent.kill()
         try:
             wait_until(lambda: faults.registered(lab, "lost")[gone] == "critical", "Consul to miss the agent", 60)
@@ -315,7 +228,7 @@ def test_an_empty_answer_from_consul_is_not_believed(lab: Lab, play: Any, tmp_pa
         play("deploy", name, autoscale_services={name: shop(port, ports=ports, version=each)}).succeeded()
     running = faults.programs(lab, name)
     assert len(running) == 2
-    with no_request_lost(lab, port, tmp_path):
+    with no_request_lost(lab, port, 15, tmp_path, at_most=300):
         for instance in running:
             host = next(host for host in lab.supervisors if f"-{host}-" in instance)
             faults.put(f"{lab.agents[host].url}/v1/agent/service/deregister/{instance}")
@@ -388,7 +301,7 @@ def test_an_instance_that_cannot_come_back_is_replaced(lab: Lab, play: Any, coun
     before = faults.programs(lab, name)
     victim = next(instance for instance in before if "-app2-" in instance)
     (program,) = (lab.root / "app2" / "state").glob(f"services/{name}/versions/*/shop.py")
-    with no_request_lost(lab, port, tmp_path):
+    with no_request_lost(lab, port, 15, tmp_path, at_most=300):
         # Off the record, so that the load's own connections do not see the crash itself.
         lab.haproxy.command_line(f"set server autoscale_{name}/{victim} state maint")
         wait_until(lambda: faults.balanced(lab, name)[victim] == "MAINT", "HAProxy sends nothing to it")

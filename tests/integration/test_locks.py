@@ -144,6 +144,21 @@ def test_writes_happen_only_under_the_lock_and_on_what_was_read(client):
         locks.write_guarded(client, None, "written", [(key, "4", 0)])
 
 
+def test_a_write_whose_answer_was_lost_is_found_and_no_conflict(client):
+    held = locks.acquire(client, [lock_key("lost")], "x")
+    key, other = "autoscale/lost/scale", "autoscale/lost/pending"
+    locks.write_guarded(client, held.session, "lost", [(other, "[]", 0)])
+    writes = [(key, "1", 0), (other, None, client.kv_get(other).modify_index)]
+    for _twice in range(2):
+        locks.write_guarded(client, held.session, "lost", writes)
+    assert (client.kv_get(key).value, client.kv_get(other)) == ("1", None)
+    with pytest.raises(locks.Conflict):
+        locks.write_guarded(client, held.session, "lost", [(key, "1", 0), (other, "[]", None), (key, "2", 0)])
+    locks.release(client, held.session, held.acquired)
+    with pytest.raises(LockLost):
+        locks.write_guarded(client, held.session, "lost", writes)
+
+
 def test_more_writes_than_one_transaction_takes(client):
     held = locks.acquire(client, [lock_key("long")], "x")
     locks.write_guarded(client, held.session, "long", [(f"autoscale/long/{number}", "x", 0) for number in range(130)])

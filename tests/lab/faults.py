@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +119,26 @@ def _is_module(pid: int) -> bool:
 
 def registered(lab: Lab, service: str) -> dict[str, str]:
     """The worst check status of each instance in Consul by id, that of its node's agent included."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/health/service/{service}?consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/health/service/{service}?consistent"))
     return {
         entry["Service"]["ID"]: max((check["Status"] for check in entry["Checks"]), key=("passing", "warning", "critical").index)
         for entry in entries
     }
 
 
+def at_agents(lab: Lab, service: str) -> list[str]:
+    """The instances of a service by id, once for each agent that has one."""
+    answers = [json.loads(http_get(f"{agent.url}/v1/agent/services")) for agent in lab.agents.values() if agent.running()]
+    return sorted(entry["ID"] for services in answers for entry in services.values() if entry["Service"] == service)
+
+
+def in_catalog(lab: Lab, service: str) -> list[str]:
+    """The instances of a service by id, once for each node that has one."""
+    return sorted(entry["ServiceID"] for entry in json.loads(http_get(f"{lab.consul_url}/v1/catalog/service/{service}?consistent")))
+
+
 def versions(lab: Lab, service: str) -> set[str]:
-    entries = json.loads(http_get(f"{lab.server.url}/v1/catalog/service/{service}?consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/catalog/service/{service}?consistent"))
     return {entry["ServiceMeta"]["autoscale-version"] for entry in entries}
 
 
@@ -177,15 +188,15 @@ def documents(lab: Lab, service: str) -> dict[str, Any]:
     """What Consul KV holds of a service."""
     prefix = f"autoscale/{service}/"
     try:
-        keys = json.loads(http_get(f"{lab.server.url}/v1/kv/{prefix}?keys"))
+        keys = json.loads(http_get(f"{lab.consul_url}/v1/kv/{prefix}?keys"))
     except OSError:  # 404: there is nothing
         return {}
-    return {key.removeprefix(prefix): json.loads(http_get(f"{lab.server.url}/v1/kv/{key}?raw")) for key in keys}
+    return {key.removeprefix(prefix): json.loads(http_get(f"{lab.consul_url}/v1/kv/{key}?raw")) for key in keys}
 
 
 def locked(lab: Lab, service: str) -> bool:
     """Whether somebody holds a service's lock or that of the fleet."""
-    entries = json.loads(http_get(f"{lab.server.url}/v1/kv/autoscale/?recurse&consistent"))
+    entries = json.loads(http_get(f"{lab.consul_url}/v1/kv/autoscale/?recurse&consistent"))
     return any(entry.get("Session") for entry in entries if entry["Key"] in ("autoscale/lock", f"autoscale/{service}/lock"))
 
 
@@ -207,6 +218,8 @@ def state_of(lab: Lab, service: str) -> dict[str, Any]:
     kept = documents(lab, service)
     return {
         "registered": registered(lab, service),
+        "agents": at_agents(lab, service),
+        "catalog": in_catalog(lab, service),
         "balanced": balanced(lab, service),
         "configured": sorted(configured(lab, service)),
         "programs": sorted(programs(lab, service)),
@@ -229,6 +242,8 @@ def assert_whole(lab: Lab, service: str, count: int, version: str = "1") -> None
         ids = sorted(state["registered"])
         wanted = {
             "registered": dict.fromkeys(ids, "passing"),
+            "agents": ids,
+            "catalog": ids,
             "balanced": dict.fromkeys(ids, "UP"),
             "configured": ids,
             "programs": ids,
@@ -244,6 +259,12 @@ def assert_whole(lab: Lab, service: str, count: int, version: str = "1") -> None
             break
         time.sleep(0.2)
     assert (len(ids), state) == (count, wanted), json.dumps(state, indent=2)
+
+
+def assert_at_rest(play: Callable[..., Any], service: str) -> None:
+    """A reconcile changes nothing, and ends after its first look. Args: play: play("reconcile", service) runs one."""
+    quiet = play("reconcile", service).succeeded()
+    assert (quiet.changed, len(quiet.recap)) == (0, 1), quiet.output
 
 
 def assert_gone(lab: Lab, service: str) -> None:

@@ -82,6 +82,7 @@ MACHINES = (
     Machine("app3", "bullseye", 13),
 )
 APP_HOSTS = ("app1", "app2", "app3")
+_DROP_RULES = (("INPUT", "!", "--in-interface", "lo", "--jump", "DROP"), ("OUTPUT", "!", "--out-interface", "lo", "--jump", "DROP"))
 
 
 class HostsLab:
@@ -189,8 +190,16 @@ class HostsLab:
         """Take a host off the network; what runs on it goes on."""
         self._link(name, "down")
 
+    def silence(self, name: str) -> None:
+        """Drop every packet from and to a host, by ssh as well: nobody is told that it is gone, and nor is the host."""
+        for rule in _DROP_RULES:
+            self._in_network_of(name, "iptables", "--wait", "--append", *rule)
+
     def mend(self, name: str) -> None:
-        """Bring a host back to the network."""
+        """Bring a host back to the network that was cut off or silenced."""
+        for rule in _DROP_RULES:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._in_network_of(name, "iptables", "--wait", "--delete", *rule)
         self._link(name, "up")
         self._in_network_of(name, "ip", "route", "replace", "default", "via", f"{self.net}.1")
 
@@ -199,7 +208,7 @@ class HostsLab:
 
     def _in_network_of(self, name: str, *command: str) -> None:
         pid = self.podman("inspect", "--format", "{{.State.Pid}}", self.container(name))
-        subprocess.run(["nsenter", "--target", pid, "--net", *command], check=True)
+        subprocess.run(["nsenter", "--target", pid, "--net", *command], check=True, capture_output=True)
 
     # parts
 

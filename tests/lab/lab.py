@@ -30,6 +30,8 @@ from processes import Consul, HAProxy, Mtail, Nginx, Process, Prometheus, Superv
 CLONE = Path(__file__).resolve().parents[2]
 DEFAULT_NET = "127.0.10"
 LOCK = "lab.lock"
+# The first one is there always; a cluster has three.
+SERVERS = {"server": 1, "server2": 2, "server3": 3}
 APP_HOSTS = {"app1": 11, "app2": 12}
 BALANCERS = {"lb1": 21}
 
@@ -49,13 +51,14 @@ def default_balancer() -> str:
 
 
 class Lab:
-    """One Consul server with Prometheus beside it, two application hosts and a balancer, each with an address and an agent of its own.
+    """A Consul server with Prometheus beside it, two application hosts and a balancer, each with an address and an agent of its own.
 
     Args:
         root: folder of all files; emptied at the start. One lab at a time can use it.
         net: the first three numbers of the addresses.
         consul_options: further configuration of every Consul agent.
         balancer: haproxy, or nginx with mtail beside it; what is not chosen is no attribute of the lab.
+        servers: how many Consul servers there are, 1 or 3.
     """
 
     haproxy: HAProxy
@@ -69,20 +72,24 @@ class Lab:
         *,
         consul_options: dict[str, Any] | None = None,
         balancer: str | None = None,
+        servers: int = 1,
     ) -> None:
         self.root = (root or default_root()).absolute()
         self.net = net or default_net()
         self.balancer = balancer or default_balancer()
         self._lock: TextIO | None = None
         marker = str(self.root)
-        server = f"{self.net}.1"
-        self.server = Consul("server", server, self.root / "server", lab=marker, options=consul_options)
-        self.agents = {
-            name: Consul(name, f"{self.net}.{number}", self.root / name, lab=marker, server=server, options=consul_options)
-            for name, number in {**APP_HOSTS, **BALANCERS}.items()
-        }
+        numbers = list(SERVERS.items())[:servers]
+        cluster = [f"{self.net}.{number}" for _name, number in numbers]
+
+        def consul(name: str, number: int) -> Consul:
+            return Consul(name, f"{self.net}.{number}", self.root / name, lab=marker, servers=cluster, options=consul_options)
+
+        self.servers = {name: consul(name, number) for name, number in numbers}
+        self.server = self.servers["server"]
+        self.agents = {name: consul(name, number) for name, number in {**APP_HOSTS, **BALANCERS}.items()}
         self._balancing = self._balancer_processes(self.agents["lb1"].address, self.root / "lb1", marker)
-        self.prometheus = Prometheus(server, self.root / "prometheus", lab=marker)
+        self.prometheus = Prometheus(self.server.address, self.root / "prometheus", lab=marker)
         self.supervisors = {name: Supervisor(name, self.root / name, lab=marker) for name in APP_HOSTS}
 
     def _balancer_processes(self, address: str, folder: Path, marker: str) -> list[Process]:
@@ -98,7 +105,7 @@ class Lab:
     @property
     def processes(self) -> dict[str, Process]:
         """By name: consul-server, consul-app1, haproxy (or nginx and mtail), prometheus, supervisor-app1 …, as they start."""
-        every = [self.server, *self.agents.values(), *self._balancing, self.prometheus, *self.supervisors.values()]
+        every = [*self.servers.values(), *self.agents.values(), *self._balancing, self.prometheus, *self.supervisors.values()]
         return {process.name: process for process in every}
 
     def address(self, host: str) -> str:
@@ -106,7 +113,8 @@ class Lab:
 
     @property
     def consul_url(self) -> str:
-        return self.server.url
+        """Where a controller reaches Consul: at the server, or where there are several at an agent, which finds one that is there."""
+        return self.server.url if len(self.servers) == 1 else self.agents["lb1"].url
 
     def show_stat(self) -> str:
         """HAProxy's statistics as CSV."""

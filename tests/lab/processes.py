@@ -213,16 +213,28 @@ class Consul(Process):
     Args:
         name: the node's name.
         address: where it binds and where its HTTP API listens.
-        server: None makes it a server of its own; else the address of the server to join.
+        servers: the addresses of the datacenter's servers, to be joined; it is one of them when its own is among them. None
+            makes it the only server.
         options: further configuration, merged on the top level.
     """
 
     def __init__(
-        self, name: str, address: str, folder: Path, *, lab: str, server: str | None = None, options: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        address: str,
+        folder: Path,
+        *,
+        lab: str,
+        servers: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.address = address
         self.url = f"http://{address}:8500"
-        role = {"retry_join": [server], "retry_interval": "200ms"} if server else {"server": True, "bootstrap_expect": 1}
+        is_server = not servers or address in servers
+        role: dict[str, Any] = {"server": True, "bootstrap_expect": max(1, len(servers))} if is_server else {}
+        others = [each for each in servers if each != address]
+        if others:
+            role |= {"retry_join": others, "retry_interval": "200ms"}
         self._config = {
             "node_name": name,
             "data_dir": str(folder / "data"),
@@ -232,7 +244,7 @@ class Consul(Process):
             "performance": {"raft_multiplier": 1},
             "disable_update_check": True,
             # A stopped client leaves at once, a killed one is a lost node; a stopped server is one that is down for now.
-            "leave_on_terminate": bool(server),
+            "leave_on_terminate": not is_server,
             **role,
             **(options or {}),
         }

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import time
 from typing import Any, Mapping, Sequence
 
 from .._domain import names
-from .._domain.consul_rights import TOKEN_UNKNOWN, explain_refusal
 from .._domain.consul_version import Version, read_version
 from .._domain.errors import AutoscaleError
+from .consul_http import ConsulHttp
 from .consul_transaction import TooManyOperations, encoded, guard_size, limit_in
-from .http_client import HttpClient, HttpError, path_of
-from .http_faults import Advice
+from .http_client import HttpError, path_of
 
-_ADVICE = Advice("consul_url", "consul_ca_path", "consul_client_cert and consul_client_key", "consul_token", "consul_timeout")
 _CONSISTENT: Mapping[str, Any] = {"consistent": ""}
 
 
@@ -58,21 +55,8 @@ class Consul:
         timeout: float = 10.0,
         version: str | None = None,
     ) -> None:
-        headers = {"X-Consul-Token": token} if token else {}
-        self._http = HttpClient(
-            url,
-            what="Consul",
-            headers=headers,
-            ca_path=ca_path,
-            client_cert=client_cert,
-            client_key=client_key,
-            timeout=timeout,
-            advice=_ADVICE,
-            refuses=self._refuses,
-            explain=explain_refusal,
-        )
+        self._http = ConsulHttp(url, token=token, ca_path=ca_path, client_cert=client_cert, client_key=client_key, timeout=timeout)
         self._timeout = timeout
-        self._token_unknown_since: float | None = None
         self._version = read_version(version, "consul_version") if version else None
         self.url = self._http.base_url
 
@@ -140,7 +124,7 @@ class Consul:
 
     def node_maintenance(self, *, enable: bool, reason: str = "") -> None:
         params = {"enable": "true" if enable else "false", "reason": reason}
-        self._http.request("PUT", path_of("v1", "agent", "maintenance"), params=params)
+        self._http.request("PUT", path_of("v1", "agent", "maintenance"), params=params, repeatable=True)
 
     # the catalog
 
@@ -232,20 +216,25 @@ class Consul:
         return []
 
     def kv_put(self, key: str, value: str, **params: Any) -> bool:
-        """Write one key; params such as cas, acquire or release make it conditional. True when it was written."""
+        """Write one key; params such as cas, acquire or release make it conditional. True when it was written.
+
+        Sent twice when a leader is lost on the way, a check-and-set would find its own first success: it is sent once.
+        """
         for name in ("acquire", "release"):
             if name in params:
                 names.session_id(params[name])
         body = value.encode()
         guard_size(key, len(body))
-        # The session that has a lock acquires it again.
-        return bool(self._http.json("PUT", _kv(key), params=params, data=body, repeatable="acquire" in params))
+        return bool(self._http.json("PUT", _kv(key), params=params, data=body, repeatable="cas" not in params))
 
     def kv_delete(self, key: str, *, recurse: bool = False) -> None:
-        self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {})
+        self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {}, repeatable=True)
 
     def kv_transaction(self, operations: Sequence[Mapping[str, Any]]) -> list[str]:
         """Apply KV operations together or not at all; returns the reasons for which nothing was applied, empty on success.
+
+        They may be sent twice when a leader is lost on the way: a check-and-set finds its own first success then, and
+        says that somebody has changed the key.
 
         Args:
             operations: `{"Verb": …, "Key": …}` each, a plain-text "Value" is encoded here.
@@ -256,7 +245,7 @@ class Consul:
         body = b"[" + b",".join(map(encoded, operations)) + b"]"
         guard_size("a transaction", len(body))
         try:
-            response = self._http.request("PUT", path_of("v1", "txn"), data=body, allow=(409,))
+            response = self._http.request("PUT", path_of("v1", "txn"), data=body, allow=(409,), repeatable=True)
         except HttpError as error:
             limit = limit_in(error.body)
             if limit is None:
@@ -267,9 +256,12 @@ class Consul:
     # sessions
 
     def session_create(self, *, name: str, ttl: float, lock_delay: float) -> str:
-        """Create a session whose locks are released when it ends; ttl and lock_delay in seconds."""
+        """Create a session whose locks are released when it ends; ttl and lock_delay in seconds.
+
+        When a leader is lost on the way there may be two of them: the other one holds nothing, and ends by its time to live.
+        """
         body = {"Name": name, "TTL": f"{int(ttl)}s", "LockDelay": f"{int(lock_delay * 1000)}ms", "Behavior": "release"}
-        return str(self._http.json("PUT", path_of("v1", "session", "create"), json=body)["ID"])
+        return str(self._http.json("PUT", path_of("v1", "session", "create"), json=body, repeatable=True)["ID"])
 
     def session_renew(self, session: str) -> bool:
         """Renew a session; False when it does not exist any more."""
@@ -282,15 +274,6 @@ class Consul:
 
     def session_destroy(self, session: str) -> None:
         self._http.request("PUT", path_of("v1", "session", "destroy", names.session_id(session)), repeatable=True)
-
-    def _refuses(self, status: int, body: str) -> bool:
-        """Whether Consul did nothing and waiting helps: while it chooses a leader, above a rate limit, and just after its start."""
-        if status == 403 and body.startswith(TOKEN_UNKNOWN):
-            # An agent says so of a valid token in its first seconds. One that is wrong is waited for once, not at every request.
-            now = time.monotonic()
-            self._token_unknown_since = self._token_unknown_since or now
-            return now - self._token_unknown_since < self._timeout
-        return (status == 500 and "No cluster leader" in body) or (status == 503 and "rate limit exceeded" in body)
 
     def _get(self, path: str, **options: Any) -> Any:
         return self._http.json("GET", path, **options)

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from .._domain.errors import AutoscaleError
@@ -22,15 +22,18 @@ with contextlib.suppress(ImportError):
     import requests
 
 _BLOCK = 1024 * 1024
+# Of a slow line; between two of them somebody may want to do something else.
+_PIECE = 64 * 1024
 
 
-def fetch(url: str, target: str, checksum: str, *, timeout: float = 30.0) -> None:
+def fetch(url: str, target: str, checksum: str, *, timeout: float = 30.0, tick: Callable[[], None] = lambda: None) -> None:
     """Copy an artifact to a file of mode 0600 and verify it.
 
     Args:
         url: an absolute path, or a file, http or https URL; redirects are followed, the checksum tells what arrived.
         checksum: SHA-256 in lower-case hex.
         timeout: seconds for connecting and for each read.
+        tick: called again and again; what it raises ends the download.
 
     Raises:
         AutoscaleError: nothing is left at the target.
@@ -43,6 +46,7 @@ def fetch(url: str, target: str, checksum: str, *, timeout: float = 30.0) -> Non
                 digest.update(block)
                 size += len(block)
                 file.write(block)
+                tick()
         if digest.hexdigest() != checksum:
             raise AutoscaleError(
                 f"artifact {without_credentials(url)}: the checksum is wrong: expected sha256:{checksum}, "
@@ -89,7 +93,7 @@ def _download(url: str, timeout: float) -> Iterator[bytes]:
         with requests.get(url, stream=True, timeout=timeout) as response:
             if response.status_code != 200:
                 raise AutoscaleError(f"artifact {shown}: the server answered {response.status_code} {response.reason}")
-            blocks: Any = response.iter_content(_BLOCK)
+            blocks: Any = response.iter_content(_PIECE)
             yield from blocks
     except requests.RequestException as error:
         # The library's own text repeats the URL with its credentials.

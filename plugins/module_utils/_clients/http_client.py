@@ -16,7 +16,7 @@ import time
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, quoted
 from .http_faults import Advice, cause_of, explained, look_at
 from .retries import Failure, pause, retry_after_of
 from .secrets import Secrets
@@ -54,11 +54,10 @@ def path_of(*parts: str) -> str:
     """Return a URL path; every part is quoted, so that an ID with a slash or a question mark stays one part.
 
     Raises:
-        AutoscaleError: a part is "." or "..", which a URL cannot carry: they would name another path.
+        AutoscaleError: a part is "." or "..": quoted or not, the library and the server take it for a step along the path.
     """
-    for part in parts:
-        if part in (".", ".."):
-            raise AutoscaleError(f"{'/'.join(parts)}: {part!r} is not allowed as a name in a URL")
+    if not {".", ".."}.isdisjoint(parts):
+        raise AutoscaleError(f"a part of the path {quoted('/'.join(parts))} is . or .., which no URL can hold as a name")
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 

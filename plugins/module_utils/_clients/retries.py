@@ -10,7 +10,7 @@ A request is sent again only where that cannot do a thing twice:
 * Nothing was sent: the connection could not be made. Every method.
 * It was refused before anything was done: 429 (a rate limit), and what a server's client knows as such. Every method.
 * The answer was lost or is 502 or 503: GET, and a request whose caller says that a second one leaves what one leaves (`repeatable`).
-  Never a check-and-set, a transaction or the creation of a session: they may have been done.
+  Who says so of a check-and-set looks at what is there afterwards: it may find its own first success.
 
 A time-out is not tried again: the whole time was waited already.
 """

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from .errors import AutoscaleError
+from .errors import AutoscaleError, quoted
 
 # A service's name becomes a Consul service, a DNS label, a file name and part of a balancer's section name.
 SERVICE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
@@ -28,7 +28,7 @@ CATALOG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 def _matching(pattern: re.Pattern[str], what: str, text: object) -> str:
     if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise AutoscaleError(f"{what} {text!r} is not allowed: must match {pattern.pattern}")
+        raise AutoscaleError(f"{what} {quoted(text)} is not allowed: must match {pattern.pattern}")
     return text
 
 
@@ -68,15 +68,18 @@ def host_name(text: object) -> str:
 
 
 def ip_address(text: object) -> str:
-    """Return the canonical text of an IPv4 or IPv6 address, or raise AutoscaleError."""
+    """Return the canonical text of an IPv4 or IPv6 address, or raise AutoscaleError.
+
+    One with a zone (fe80::1%eth0) is refused: Python takes any text at all for a zone, and it means nothing on another host.
+    """
     try:
-        return str(ipaddress.ip_address(text)) if isinstance(text, str) else _not_an_address(text)
+        return str(ipaddress.ip_address(text)) if isinstance(text, str) and "%" not in text else _not_an_address(text)
     except ValueError:
         return _not_an_address(text)
 
 
 def _not_an_address(text: object) -> str:
-    raise AutoscaleError(f"address {text!r} is not allowed: must be an IPv4 or IPv6 address")
+    raise AutoscaleError(f"address {quoted(text)} is not allowed: must be an IPv4 or IPv6 address")
 
 
 def port(value: object) -> int:

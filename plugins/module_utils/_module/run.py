@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, printable
 from .._domain.secrets import url_credentials
 from .._operations.outcome import Outcome
 from .argspec import ArgumentSpec
@@ -32,7 +32,7 @@ def run(spec: ArgumentSpec, operation: Callable[[dict[str, Any], bool], Outcome]
     except AutoscaleError as error:
         module.fail_json(msg=error.message, **error.context)
     for warning in outcome.warnings:
-        module.warn(warning)
+        module.warn(printable(warning))
     result: dict[str, Any] = dict(outcome.facts, changed=outcome.changed)
     if module._diff and outcome.changed:  # pylint: disable=protected-access
         result["diff"] = outcome.diff

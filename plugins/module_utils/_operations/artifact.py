@@ -50,7 +50,7 @@ def ensure(instance: Instance, paths: Paths, secrets: Mapping[str, str], account
     run = need_run(instance)
     if run.artifact is not None and not _is_whole(path):
         _marker(path).unlink(missing_ok=True)
-        _unpack_version(run.artifact.url, run.artifact.checksum, path)
+        _unpack_version(run.artifact.url, run.artifact.checksum, path, tick)
     if not is_ready(instance, paths):
         if run.pre_start is not None:
             _pre_start(instance, run.pre_start, path, secrets, account, tick)
@@ -94,7 +94,7 @@ def _versions_in_use(service: str, paths: Paths) -> set[str]:
     return in_use
 
 
-def _unpack_version(url: str, checksum: str, path: str) -> None:
+def _unpack_version(url: str, checksum: str, path: str, tick: Callable[[], None]) -> None:
     folder = Path(path).parent
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     for left in folder.glob(f"{_TEMPORARY}*"):
@@ -102,7 +102,7 @@ def _unpack_version(url: str, checksum: str, path: str) -> None:
         _remove(left)
     archive = folder / f"{_TEMPORARY}archive"
     unpacked = folder / f"{_TEMPORARY}unpacked"
-    fetch(url, str(archive), checksum)
+    fetch(url, str(archive), checksum, tick=tick)
     try:
         unpacked.mkdir(0o755)
         unpack(str(archive), str(unpacked), without_credentials(url))

@@ -14,7 +14,7 @@ from .._clients.http_client import HttpError
 from .._domain import names
 from .._domain.catalog import instance
 from .._domain.catalog_query import CatalogQuery
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, quoted
 
 _EVERYTHING = CatalogQuery()
 
@@ -91,7 +91,7 @@ def enough(consul: Consul, what: str, found: Sequence[Mapping[str, Any]], minimu
     if passing >= minimum:
         return
     has = f"has {passing} healthy instance{'s' * (passing != 1)}, fewer than {minimum}," if passing else "has no healthy instance"
-    seen = "; ".join(f"{each['id']}: {each['status']}" for each in found)
+    seen = "; ".join(f"{quoted(each['id'])}: {each['status']}" for each in found)
     nothing = "Consul showed no instance at all, which is also its answer to a token without the right to read it"
     raise AutoscaleError(f"{what} {has} in Consul at {consul.url}; " + (f"seen: {seen}" if seen else nothing))
 
@@ -108,7 +108,7 @@ def endpoints_among(what: str, found: Iterable[Mapping[str, Any]]) -> tuple[list
         try:
             names.endpoint(each["address"], each["port"])
         except AutoscaleError as error:
-            warnings.append(f"instance {each['id']!r} of {what} on {each['node']!r} was left out: {error.message}")
+            warnings.append(f"instance {quoted(each['id'])} of {what} on {quoted(each['node'])} was left out: {error.message}")
             continue
         endpoints.append(dict(each))
     return endpoints, tuple(warnings)

@@ -114,6 +114,7 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     )
     plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit))
     problems = tuple(f"{name}: {problem}" for name, problem in records.problems.items())
+    problems += tuple(f"{name}: {line}" for name, lines in catalog.refused.items() for line in lines)
     problems += tuple(problem for made in plans for problem in made.problems)
     return Picture(situations, plans, catalog, problems, now)
 

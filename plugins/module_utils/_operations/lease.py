@@ -5,7 +5,8 @@
 # PRIVATE to the collection: no stable interface.
 """The lock that covers a change: checked and renewed before each change and inside each wait.
 
-There is no background renewer: one that outlives a killed play would keep a dead lock.
+There is no background renewer: one that outlives a killed play would keep a dead lock. The session alone tells whose the lock is:
+each run makes a session of its own, which acquires a lock once, so that the lock's index has nothing to add.
 """
 
 from __future__ import annotations

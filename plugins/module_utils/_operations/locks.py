@@ -16,7 +16,7 @@ import dataclasses
 import json
 import time
 from datetime import datetime, timezone
-from typing import Any, Iterable, Iterator, NamedTuple, NoReturn, Sequence
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from .._clients.consul import Consul
 from .._clients.consul_transaction import MAX_BYTES, TooManyOperations, encoded
@@ -176,6 +176,13 @@ def held_by(consul: Consul, session: str) -> tuple[str, ...]:
     return tuple(entry.key for entry in entries if entry is not None and entry.session == session)
 
 
+def forget(consul: Consul, service: str) -> None:
+    """Delete the key of a service's lock, unless somebody has taken it meanwhile."""
+    entry = consul.kv_get(lock_key(service))
+    if entry is not None and entry.session is None:
+        consul.kv_transaction([_operation(entry.key, None, entry.modify_index)])
+
+
 def who_holds(consul: Consul, key: str) -> Busy:
     """Who holds a lock, or held it last."""
     entry = consul.kv_get(key)
@@ -259,18 +266,23 @@ def write_guarded(consul: Consul, session: str | None, service: str, writes: Seq
             limit = refused.limit
             continue
         if reasons:
-            _not_written(consul, session, service, lock, [operation["Key"] for operation in chunk], reasons)
+            _refused(consul, session, service, chunk, reasons)
         left, sizes = left[count:], sizes[count:]
 
 
-def _not_written(consul: Consul, session: str | None, service: str, lock: str, written: Sequence[str], reasons: Sequence[str]) -> NoReturn:
-    keys = ", ".join(written)
+def _refused(consul: Consul, session: str | None, service: str, operations: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> None:
+    """Raise what the reasons say, unless all of it is there as it should be."""
+    lock = lock_key(service) if service else FLEET_LOCK
+    keys = ", ".join(operation["Key"] for operation in operations)
     told = f"Consul at {consul.url} answered: {'; '.join(dict.fromkeys(reasons))}"
     if session is not None and who_holds(consul, lock).session != session:
         raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
     if any("denied" in reason.lower() for reason in reasons):
         raise AutoscaleError(f"the token may not write {keys}: it needs {right_needed('PUT /v1/txn')}. {told}")
-    raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
+    entries = [(consul.kv_get(operation["Key"]), operation.get("Value")) for operation in operations]
+    if not all(value == (None if entry is None else entry.value) for entry, value in entries):
+        raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
+    # By ourselves: the leader was lost after it had written and before it could say so, and we were sent on to the next.
 
 
 def _operation(key: str, value: str | None, index: int | None) -> dict[str, Any]:

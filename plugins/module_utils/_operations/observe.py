@@ -12,11 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Mapping
 
 from .._clients.consul import Consul
+from .._domain import names
 from .._domain import observation as seen
 from .._domain.documents import Record
+from .._domain.errors import AutoscaleError, quoted
 from .._domain.observation import Instance, Observation, Reading, Times
 from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
+from .._domain.usable import refusal, require_usable, without_doubles
 from .schedules import Calendar
 
 MARK = "autoscale-service"
@@ -35,6 +38,7 @@ class Catalog:
         addresses: of the nodes.
         ports: taken ports by node, of any registered service.
         size: how many instances there are, of all services of ours.
+        refused: by service: what is registered as an instance and is none that can be used, and why.
     """
 
     instances: Mapping[str, tuple[Instance, ...]]
@@ -43,6 +47,7 @@ class Catalog:
     addresses: Mapping[str, str]
     ports: Mapping[str, frozenset[int]]
     size: int = 0
+    refused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[str, str], now: float) -> Catalog:
@@ -64,20 +69,41 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
     since: dict[str, dict[str, float]] = {}
     ports: dict[str, frozenset[int]] = {}
     size = 0
-    wanted = sorted(addresses.keys() & ({node for node, service in checks if service} | nodes.keys()))
+    refused = _on_refused_nodes(records, checks, addresses)
+    wanted = sorted(addresses.keys() & ({node for node, service in checks if service and names.HOST_NAME.fullmatch(node)} | nodes.keys()))
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
         services = list(pool.map(consul.node_services, wanted))
     for node, registered in zip(wanted, services):
         ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
         for entry in registered:
             name = str((entry.get("Meta") or {}).get(MARK, ""))
-            size += bool(name) and name == entry["Service"]
+            size += bool(names.SERVICE_NAME.fullmatch(name)) and name == entry["Service"]
             record = records.get(name) if name == entry["Service"] else None
             if record is None:
                 continue
+            entry = {**entry, "Address": entry.get("Address") or addresses[node]}
+            try:
+                require_usable(entry)
+            except AutoscaleError as error:
+                refused.setdefault(name, []).append(refusal(entry["ID"], node, error.message))
+                continue
             instance = _instance(entry, node, nodes.get(node), record, checks, node in alive, now, since.setdefault(name, {}))
             instances.setdefault(name, []).append(instance)
-    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports, size)
+    chosen = {name: without_doubles(name, found, refused) for name, found in instances.items()}
+    told = {name: tuple(lines) for name, lines in refused.items()}
+    return Catalog(chosen, since, alive, addresses, ports, size, told)
+
+
+def _on_refused_nodes(
+    records: Mapping[str, Record], checks: Mapping[tuple[str, str], list[dict[str, Any]]], addresses: Iterable[str]
+) -> dict[str, list[str]]:
+    """What is said to be an instance on a node whose name is not allowed; nothing else is read of such a node."""
+    refused: dict[str, list[str]] = {}
+    for (node, instance_id), those in checks.items():
+        name = str(those[0].get("ServiceName") or "")
+        if instance_id and name in records and node in addresses and not names.HOST_NAME.fullmatch(node):
+            refused.setdefault(name, []).append(refusal(instance_id, node, f"host name {quoted(node)} is not allowed"))
+    return refused
 
 
 def _instance(

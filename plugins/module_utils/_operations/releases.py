@@ -12,7 +12,7 @@ from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain.documents import ROOT, Record, Signing, key_of, release_content
-from .._domain.errors import AutoscaleError, InvalidDescription
+from .._domain.errors import AutoscaleError, InvalidDescription, quoted
 from .._domain.service import Service
 from . import locks
 from .descriptions import read_service, read_services
@@ -144,11 +144,11 @@ def finish_removal(consul: Consul, name: str, *, locking: locks.Locking, check_m
     entries, _index = consul.health_service(name, params={"consistent": ""})
     left = sorted(entry["Service"]["ID"] for entry in entries if (entry["Service"].get("Meta") or {}).get(MARK) == name)
     if left:
-        raise AutoscaleError(f"{name}: still has instances in Consul: {', '.join(left)}; run the playbook remove again")
+        raise AutoscaleError(f"{name}: still has instances in Consul: {', '.join(map(quoted, left))}; run the playbook remove again")
     if not check_mode:
         with locks.held(consul, [name], locking) as session:
             for key in keys:
                 if key != lock_key(name):
                     locks.write_guarded(consul, session, name, [(key, None, None)])
-        consul.kv_delete(lock_key(name))
+        locks.forget(consul, name)
     return Outcome((Change(f"Consul KV {ROOT}/{name}/", sorted(keys), None),))

@@ -41,8 +41,9 @@ def status(consul: Consul, signing: Signing, services: Iterable[str], described:
         for name, record in records.by_service.items()
     ]
     lines = _table([_HEADINGS] + [_cells(row) for row in rows])
-    lines += [f"{name}: {problem}" for name, problem in records.problems.items()]
-    return Outcome(facts={"services": rows, "table": lines, "problems": records.problems})
+    problems = {**records.problems, **{name: "; ".join(those) for name, those in catalog.refused.items()}}
+    lines += [f"{name}: {problem}" for name, problem in problems.items()]
+    return Outcome(facts={"services": rows, "table": lines, "problems": problems})
 
 
 def _row(record: Record, instances: tuple[Instance, ...], at_hand: Service | None, scheduled: Scheduled, now: float) -> dict[str, Any]:

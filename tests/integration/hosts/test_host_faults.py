@@ -80,6 +80,36 @@ def test_a_dead_host_is_replaced_and_leaves_no_doubles(hosts: HostsLab, deploy: 
     assert_whole(hosts, "dead", 3)
 
 
+def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_request(
+    hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path
+) -> None:
+    """Its packets are dropped: it goes on by itself, and comes back with all that it had."""
+    deploy(silent=shop_on_hosts(hosts, 8217, ports="21700-21799", scale=of(3))).succeeded()
+    gone = "silent-app2-21700"
+    with back_at_last(hosts, "app2"):
+        hosts.silence("app2")
+        # What is in flight at that moment is lost; from then on nothing is.
+        wait_until(lambda: gone not in rotation(hosts, "silent"), "the balancer misses it", 30)
+        with no_request_lost(hosts, 8217, 20, tmp_path, at_most=300):
+            until_lost(hosts, "silent", gone, play)
+            run = play("reconcile", autoscale_only=["silent"]).succeeded()
+            assert f"replaces {gone}: the host is silent" in run.output
+            assert "app2" not in run.recap, "nobody waits for it"
+            replaced = passing(hosts, "silent")
+            assert len(replaced) == 3 and gone not in replaced
+            assert rotation(hosts, "silent") == replaced
+            assert play("reconcile", autoscale_only=["silent"]).succeeded().changed == 0
+            assert hosts.run("app2", "systemctl", "is-active", f"microservices-autoscale@{gone}.service") == "active"
+
+            hosts.mend("app2")
+            wait_until(lambda: passing(hosts, "silent") == replaced | {gone}, "its instance is back", 60)
+            run = play("reconcile", autoscale_only=["silent"]).succeeded()
+            phases = [run.output.index(phase) for phase in ("Take instances out of discovery", "Drain instances", "Stop instances")]
+            assert phases == sorted(phases), "out of discovery, then out of rotation with nothing in flight, then stopped"
+            assert_whole(hosts, "silent", 3)
+            assert play("reconcile", autoscale_only=["silent"]).succeeded().changed == 0
+
+
 def test_a_host_that_consul_believes_in_but_nobody_reaches_fails_by_step(hosts: HostsLab, deploy: Any, play: Any) -> None:
     described = shop_on_hosts(hosts, 8212, ports="21200-21299")
     with back_at_last(hosts, "app3"):

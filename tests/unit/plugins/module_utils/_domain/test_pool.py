@@ -48,6 +48,7 @@ def described(**more: Any) -> dict[str, Any]:
         ({"servers": [{"id": "a b", "address": "127.0.0.1", "port": 1, "weight": 1}]}, "pools[0].servers[0].id", "must match"),
         ({"servers": [{"id": "a\n", "address": "127.0.0.1", "port": 1, "weight": 1}]}, "pools[0].servers[0].id", "must match"),
         ({"servers": [{"id": "a", "address": "1.2.3.4; x", "port": 1, "weight": 1}]}, "pools[0].servers[0].address", "IPv4"),
+        ({"servers": [{"id": "a", "address": "::1%; } server {", "port": 1, "weight": 1}]}, "pools[0].servers[0].address", "IPv4"),
         ({"servers": [{"id": "a", "address": "127.0.0.1", "port": 70000, "weight": 1}]}, "pools[0].servers[0].port", "65535"),
         ({"servers": [{"id": "a", "address": "127.0.0.1", "port": 1, "weight": 257}]}, "pools[0].servers[0].weight", "256"),
         ({"servers": [{"id": "a", "address": "127.0.0.1", "port": 1, "weight": True}]}, "pools[0].servers[0].weight", "256"),

@@ -16,7 +16,8 @@ import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import ALGORITHMS, Pool, Server, pool_from
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import Site, pool_in, render, servers_in
-from hypothesis import given
+from ansible_collections.microservices.autoscale.tests.unit.hostile_servers import ANYTHING, SERVERS
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 GOLDEN = Path(__file__).parent / "golden" / "autoscale_shop.conf"
@@ -135,30 +136,13 @@ def test_a_file_that_is_not_ours_has_no_pool() -> None:
             pool_in(text)
 
 
-ANYTHING = st.one_of(
-    st.text(max_size=20),
-    st.integers(-5, 70000),
-    st.none(),
-    st.booleans(),
-    st.floats(),
-    st.sampled_from(["shop-a-1\n", "a;b", "a b", "127.0.0.1; }", "1.2.3.4\n", "::1", "[::1]", "127.1", "a\0b", "#", '"', "$x", "}", "~a"]),
-)
-SERVER = st.fixed_dictionaries(
-    {
-        "id": st.one_of(ANYTHING, st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,12}", fullmatch=True)),
-        "address": st.one_of(ANYTHING, st.ip_addresses().map(str)),
-        "port": st.one_of(ANYTHING, st.integers(1, 65535)),
-        "weight": st.one_of(ANYTHING, st.integers(0, 256)),
-    }
-)
-
-
 def endpoint(server: Server) -> str:
     return f"[{server.address}]:{server.port}" if ":" in server.address else f"{server.address}:{server.port}"
 
 
+@example([{"id": "a", "address": "::1%;}", "port": 1, "weight": 1}], "shop", "random")
 @given(
-    st.lists(SERVER, max_size=4),
+    SERVERS,
     st.one_of(ANYTHING, st.from_regex(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?", fullmatch=True)),
     st.one_of(ANYTHING, st.sampled_from(ALGORITHMS)),
 )
