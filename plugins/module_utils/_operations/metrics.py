@@ -88,7 +88,7 @@ def read_metrics(records: Mapping[str, Record], sources: Sources, now: float) ->
     own = [source for source in wanted if source.type in _FREE]
     with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
         # Before those that wait for it. A future that nobody asks keeps its error to itself.
-        started = pool.submit(lambda: _prometheus(sources).query(STARTED) if any(kind == "cpu" for kind, _, _ in shared) else [])
+        started = pool.submit(lambda: _prometheus(sources).query(STARTED) if any(key[0] == "cpu" for key in shared) else [])
         by_kind = dict(zip(shared, pool.map(lambda key: _read_kind(key, records, sources, started, now), shared)))
         by_source = dict(zip(own, pool.map(lambda source: _read_own(source, sources, now), own)))
 
