@@ -203,6 +203,14 @@ def test_a_prepared_query_is_executed_and_its_answer_filtered_here(client):
             discovery.instances_by(client, "read-all", dataclasses.replace(query(), **{option: "x"}))
 
 
+def test_a_prepared_query_answers_with_an_instance_that_has_no_checks(client):
+    bare = {"Node": "outside", "Address": "192.0.2.77", "Service": {"Service": "bare", "ID": "bare-1", "Port": 80}}
+    client._http.request("PUT", "/v1/catalog/register", json=bare)
+    client.query_create({"Name": "bare-all", "Service": {"Service": "bare"}}, params={})
+    (found,) = discovery.instances_by(client, "bare-all", query(filter="Checks is empty"))
+    assert (found["id"], found["passing"], found["checks"]) == ("bare-1", True, [])
+
+
 def test_the_info_module_reads_and_refuses(client, consul, run_module):
     parameters = {"consul_url": consul.url, "services": ["read"]}
     found = run_module("consul_service_info", {**parameters, "filter": "Service.Port == 80", "minimum": 1})

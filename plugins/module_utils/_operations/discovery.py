@@ -160,4 +160,5 @@ def _health_service(consul: Consul, service: str, query: CatalogQuery) -> list[d
 
 
 def _instance(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return instance(entry["Node"], entry["Service"], entry["Checks"])
+    # Null in the answer of a prepared query where there is no check.
+    return instance(entry["Node"], entry["Service"], entry["Checks"] or ())
