@@ -205,7 +205,7 @@ class _Parser:
         if operator == "empty":
             return lambda found: not found
         if operator == "in":
-            return lambda found: value in (found or ())
+            return lambda found: value in (() if found is None else found)
         if operator == "matches":
             try:
                 pattern = re.compile(value)

@@ -48,6 +48,7 @@ BARE = {"Node": {"Node": "app2", "Meta": None}, "Service": {"ID": "x", "Tags": N
         ("zone in Service.Meta", True, False),
         ("Service.Meta is empty", False, True),
         ("ho in Service.Service", True, False),
+        ('"" in Service.Meta.empty', True, False),
         ("Service.Port == 80", True, False),
         ('Service.Port != "80"', False, True),
         ("Service.Weights.Passing == 5", True, False),
