@@ -27,7 +27,7 @@ def test_hostile_text_is_refused_and_the_rest_goes_on(lab: Lab, run_playbook: An
     port = 8200 + len(playbooks)
 
     def play(playbook: str, service: str, **variables: Any) -> Any:
-        return run_playbook(playbook, lab=lab, extra_vars={**QUICK, **named(playbook, service), **variables})
+        return run_playbook(playbook, lab=lab, extra_vars={**QUICK, "autoscale_lock_ttl": 60, **named(playbook, service), **variables})
 
     described = {"autoscale_services": {name: shop(port, ports=PORTS)}}
     play("deploy", name, **described).succeeded()

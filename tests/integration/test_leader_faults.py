@@ -29,6 +29,8 @@ from places import PLACES, QUICK, SEED, Place, chance_of, named
 from processes import Process, http_get, wait_until
 
 _numbers = iter(range(100))
+# No run is killed here: its locks need not end soon.
+SETTINGS = {**QUICK, "autoscale_lock_ttl": 60}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def lab(network: str) -> Iterator[Lab]:
 def play(lab: Lab, run_playbook: Callable[..., Any]) -> Callable[..., Any]:
     """play("reconcile", "shop"): a playbook on the lab by way of an agent; further variables by name."""
     return lambda playbook, service, **variables: run_playbook(
-        playbook, lab=lab, extra_vars={**QUICK, **named(playbook, service), "autoscale_consul_url": lab.consul_url, **variables}
+        playbook, lab=lab, extra_vars={**SETTINGS, **named(playbook, service), "autoscale_consul_url": lab.consul_url, **variables}
     )
 
 
@@ -78,7 +80,7 @@ def test_a_reconcile_whose_leader_is_killed_ends_or_the_next_one_does(
     delay = chance_of(place).random() * place.seconds
     print(f"AUTOSCALE_TEST_SEED={SEED}: {before} -> {after}: the leader is killed {delay:.2f} s after {place.nth} x [{place.task}]")
     with no_request_lost(lab, port, 15, tmp_path, at_most=300):
-        variables = {**QUICK, **named("reconcile", name), "autoscale_consul_url": lab.consul_url}
+        variables = {**SETTINGS, **named("reconcile", name), "autoscale_consul_url": lab.consul_url}
         with Controller(lab, "reconcile", variables, tmp_path / "run") as run:
             assert run.reach(place.task, place.nth), run.output
             time.sleep(delay)
@@ -91,7 +93,7 @@ def test_a_reconcile_whose_leader_is_killed_ends_or_the_next_one_does(
                     assert_whole(lab, name, after)
                 else:
                     assert "Consul at http://" in run.output or "is not held by this run any more" in run.output, run.output
-                    faults.until_unlocked(lab, name)
+                    faults.until_unlocked(lab, name, 150)
                     play("reconcile", name).succeeded()
                 assert_whole(lab, name, after)
                 assert_at_rest(play, name)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Iterator
@@ -80,11 +81,11 @@ def test_a_dead_host_is_replaced_and_leaves_no_doubles(hosts: HostsLab, deploy: 
     assert_whole(hosts, "dead", 3)
 
 
-def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_request(
-    hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path
-) -> None:
+def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_request(hosts: HostsLab, play: Any, tmp_path: Path) -> None:
     """Its packets are dropped: it goes on by itself, and comes back with all that it had."""
-    deploy(silent=shop_on_hosts(hosts, 8217, ports="21700-21799", scale=of(3))).succeeded()
+    # No run is killed here: its locks need not end soon.
+    play = functools.partial(play, autoscale_lock_ttl=60)
+    play("deploy", autoscale_services={"silent": shop_on_hosts(hosts, 8217, ports="21700-21799", scale=of(3))}).succeeded()
     gone = "silent-app2-21700"
     with back_at_last(hosts, "app2"):
         hosts.silence("app2")
