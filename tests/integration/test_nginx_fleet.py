@@ -15,6 +15,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.p
 from balancers import NginxView, reloads
 from descriptions import shop
 from fleet import instances, versions
+from hostile import assert_harmless, hostile_catalog, traces
 from lab import Lab
 from load import Load, LoadConfig
 from processes import wait_until
@@ -65,6 +66,21 @@ def test_scaling_and_rolling_behind_nginx_lose_no_request(nginx_lab: Lab, play: 
     assert result["resets"] <= 6 * result["connections_most"]
     play("remove", autoscale_service="behind", autoscale_confirm_remove="behind").succeeded()
     assert not list(nginx_lab.nginx.config_dir.glob("autoscale_behind*"))
+
+
+@pytest.mark.faults
+def test_hostile_text_in_the_catalog_reaches_no_file_of_nginx(nginx_lab: Lab, play: Any) -> None:
+    play("deploy", autoscale_services={"wanted": shop(PORT + 2, ports="25200-25299")}).succeeded()
+    on_app1 = next(name for name in instances(nginx_lab, "wanted") if "-app1-" in name)
+    with hostile_catalog(nginx_lab, "wanted", on_app1, 25250):
+        run = play("scale_out", autoscale_service="wanted", autoscale_count=1)
+        assert run.code != 0 and "in Consul's catalog is refused: " in run.output, run.output
+        assert_harmless(run.output)
+        assert traces(nginx_lab) == []
+        text = (nginx_lab.nginx.config_dir / "autoscale_wanted.conf").read_text()
+        servers = {line.rpartition("# ")[2] for line in text.splitlines() if line.startswith("    server ")}
+        assert len(servers) == 3
+    assert servers == set(instances(nginx_lab, "wanted"))
 
 
 def test_a_service_that_nobody_has_asked_yet_is_known_and_at_rest(nginx_lab: Lab, play: Any) -> None:

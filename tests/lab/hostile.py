@@ -76,7 +76,7 @@ def hostile_catalog(lab: Lab, service: str, real: str, spare_port: int) -> Itera
     """
     agent = lab.agents["app1"]
     bodies = list(_bodies(service, spare_port))
-    foreign = [{"ID": f"foreign-{text}", "Meta": _marks(text)} for text in TEXTS]
+    foreign: list[dict[str, Any]] = [{"ID": f"foreign-{text}", "Meta": _marks(text)} for text in TEXTS]
     for body in bodies:
         check = {"TTL": "600s", "Status": "passing", "Name": TEXTS[0], "Notes": TEXTS[4]}
         put(f"{agent.url}/v1/agent/service/register", json.dumps({"Name": service, "Tags": list(TEXTS), "Check": check, **body}))
