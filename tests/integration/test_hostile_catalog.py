@@ -33,7 +33,7 @@ def test_hostile_text_is_refused_and_the_rest_goes_on(lab: Lab, run_playbook: An
     play("deploy", name, **described).succeeded()
     real = set(faults.registered(lab, name))
     on_app1 = next(name for name in real if "-app1-" in name)
-    with no_request_lost(lab, port, 15, tmp_path), hostile_catalog(lab, name, on_app1, 20050) as count:
+    with no_request_lost(lab, port, 15, tmp_path, at_most=900), hostile_catalog(lab, name, on_app1, 20050) as count:
         quiet = play("reconcile", name)
         assert (quiet.code != 0, quiet.changed) == (True, 0), quiet.output
         assert quiet.output.count("in Consul's catalog is refused: ") >= count, quiet.output

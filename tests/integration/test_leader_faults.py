@@ -79,7 +79,7 @@ def test_a_reconcile_whose_leader_is_killed_ends_or_the_next_one_does(
     faults.put(f"{lab.consul_url}/v1/kv/autoscale/{name}/scale", wanted)
     delay = chance_of(place).random() * place.seconds
     print(f"AUTOSCALE_TEST_SEED={SEED}: {before} -> {after}: the leader is killed {delay:.2f} s after {place.nth} x [{place.task}]")
-    with no_request_lost(lab, port, 15, tmp_path, at_most=300):
+    with no_request_lost(lab, port, 15, tmp_path, at_most=900):
         variables = {**SETTINGS, **named("reconcile", name), "autoscale_consul_url": lab.consul_url}
         with Controller(lab, "reconcile", variables, tmp_path / "run") as run:
             assert run.reach(place.task, place.nth), run.output

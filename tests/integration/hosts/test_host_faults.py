@@ -91,7 +91,7 @@ def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_reque
         hosts.silence("app2")
         # What is in flight at that moment is lost; from then on nothing is.
         wait_until(lambda: gone not in rotation(hosts, "silent"), "the balancer misses it", 30)
-        with no_request_lost(hosts, 8217, 20, tmp_path, at_most=300):
+        with no_request_lost(hosts, 8217, 20, tmp_path, at_most=900):
             until_lost(hosts, "silent", gone, play)
             run = play("reconcile", autoscale_only=["silent"]).succeeded()
             assert f"replaces {gone}: the host is silent" in run.output
