@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.microservices.autoscale.plugins.module_utils._clients import consul_http
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients import consul_faults
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import HttpError
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks, registration
@@ -112,7 +112,7 @@ def test_a_wait_for_health_goes_on_across_leaders(cluster: Cluster, client: Cons
 def test_without_a_quorum_an_error_comes_after_one_patience_for_all(
     cluster: Cluster, client: Consul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consul_http, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(consul_faults, "PATIENCE_SECONDS", 1.0)
     leader = cluster.leader()
     other = next(server for server in cluster.servers.values() if server is not leader)
     for victim in (leader, other):

@@ -12,12 +12,15 @@ import dataclasses
 from typing import Any, Mapping, Sequence
 
 from .._domain import names
+from .._domain.consul_rights import explain_refusal
 from .._domain.consul_version import Version, read_version
 from .._domain.errors import AutoscaleError
-from .consul_http import ConsulHttp
+from .consul_faults import Faults
 from .consul_transaction import TooManyOperations, encoded, guard_size, limit_in
-from .http_client import HttpError, path_of
+from .http_client import HttpClient, HttpError, path_of
+from .http_faults import Advice
 
+_ADVICE = Advice("consul_url", "consul_ca_path", "consul_client_cert and consul_client_key", "consul_token", "consul_timeout")
 _CONSISTENT: Mapping[str, Any] = {"consistent": ""}
 
 
@@ -55,7 +58,19 @@ class Consul:
         timeout: float = 10.0,
         version: str | None = None,
     ) -> None:
-        self._http = ConsulHttp(url, token=token, ca_path=ca_path, client_cert=client_cert, client_key=client_key, timeout=timeout)
+        headers = {"X-Consul-Token": token} if token else {}
+        self._http = HttpClient(
+            url,
+            what="Consul",
+            headers=headers,
+            ca_path=ca_path,
+            client_cert=client_cert,
+            client_key=client_key,
+            timeout=timeout,
+            advice=_ADVICE,
+            judge=Faults(timeout).judge,
+            explain=explain_refusal,
+        )
         self._timeout = timeout
         self._version = read_version(version, "consul_version") if version else None
         self.url = self._http.base_url
@@ -216,25 +231,20 @@ class Consul:
         return []
 
     def kv_put(self, key: str, value: str, **params: Any) -> bool:
-        """Write one key; params such as cas, acquire or release make it conditional. True when it was written.
-
-        Sent twice when a leader is lost on the way, a check-and-set would find its own first success: it is sent once.
-        """
+        """Write one key; params such as cas, acquire or release make it conditional. True when it was written."""
         for name in ("acquire", "release"):
             if name in params:
                 names.session_id(params[name])
         body = value.encode()
         guard_size(key, len(body))
-        return bool(self._http.json("PUT", _kv(key), params=params, data=body, repeatable="cas" not in params))
+        # The session that has a lock acquires it again, and one that has given it back does so for nothing.
+        return bool(self._http.json("PUT", _kv(key), params=params, data=body, repeatable=not {"acquire", "release"}.isdisjoint(params)))
 
     def kv_delete(self, key: str, *, recurse: bool = False) -> None:
-        self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {}, repeatable=True)
+        self._http.request("DELETE", _kv(key), params={"recurse": ""} if recurse else {})
 
     def kv_transaction(self, operations: Sequence[Mapping[str, Any]]) -> list[str]:
         """Apply KV operations together or not at all; returns the reasons for which nothing was applied, empty on success.
-
-        They may be sent twice when a leader is lost on the way: a check-and-set finds its own first success then, and
-        says that somebody has changed the key.
 
         Args:
             operations: `{"Verb": …, "Key": …}` each, a plain-text "Value" is encoded here.
@@ -245,7 +255,7 @@ class Consul:
         body = b"[" + b",".join(map(encoded, operations)) + b"]"
         guard_size("a transaction", len(body))
         try:
-            response = self._http.request("PUT", path_of("v1", "txn"), data=body, allow=(409,), repeatable=True)
+            response = self._http.request("PUT", path_of("v1", "txn"), data=body, allow=(409,))
         except HttpError as error:
             limit = limit_in(error.body)
             if limit is None:
@@ -258,7 +268,7 @@ class Consul:
     def session_create(self, *, name: str, ttl: float, lock_delay: float) -> str:
         """Create a session whose locks are released when it ends; ttl and lock_delay in seconds.
 
-        When a leader is lost on the way there may be two of them: the other one holds nothing, and ends by its time to live.
+        When an answer is lost on the way there may be two: the other one holds nothing, and ends by its time to live.
         """
         body = {"Name": name, "TTL": f"{int(ttl)}s", "LockDelay": f"{int(lock_delay * 1000)}ms", "Behavior": "release"}
         return str(self._http.json("PUT", path_of("v1", "session", "create"), json=body, repeatable=True)["ID"])

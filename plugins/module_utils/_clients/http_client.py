@@ -16,7 +16,7 @@ import time
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
-from .._domain.errors import AutoscaleError, quoted
+from .._domain.errors import AutoscaleError
 from .http_faults import Advice, cause_of, explained, look_at
 from .retries import Failure, pause, retry_after_of
 from .secrets import Secrets
@@ -54,10 +54,11 @@ def path_of(*parts: str) -> str:
     """Return a URL path; every part is quoted, so that an ID with a slash or a question mark stays one part.
 
     Raises:
-        AutoscaleError: a part is "." or "..": quoted or not, the library and the server take it for a step along the path.
+        AutoscaleError: a part is "." or "..", which a URL cannot carry: they would name another path.
     """
-    if not {".", ".."}.isdisjoint(parts):
-        raise AutoscaleError(f"a part of the path {quoted('/'.join(parts))} is . or .., which no URL can hold as a name")
+    for part in parts:
+        if part in (".", ".."):
+            raise AutoscaleError(f"{'/'.join(parts)}: {part!r} is not allowed as a name in a URL")
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
@@ -82,7 +83,7 @@ class HttpClient:
         client_key: file with its key; None when client_cert holds it as well.
         timeout: seconds for connecting and for each read.
         advice: what a user looks at after an error.
-        refuses: told status and body; whether the request did nothing and waiting helps. See retries.py.
+        judge: told status and body; what is known of the request, None where it does not know. See retries.py.
         explain: told "GET /path" without quotes, status and body; what to look at, empty where it does not know.
     """
 
@@ -97,7 +98,7 @@ class HttpClient:
         client_key: str | None = None,
         timeout: float = 10.0,
         advice: Advice | None = None,
-        refuses: Callable[[int, str], bool] | None = None,
+        judge: Callable[[int, str], Failure | None] | None = None,
         explain: Callable[[str, int, str], str] | None = None,
     ) -> None:
         require_requests()
@@ -106,7 +107,7 @@ class HttpClient:
         self.what = what
         self._timeout = timeout
         self._advice = advice or Advice()
-        self._refuses = refuses or (lambda status, body: False)
+        self._judge = judge or (lambda status, body: None)
         self._explain = explain or (lambda asked, status, body: "")
         self._session = requests.Session()
         self._session.trust_env = False
@@ -150,7 +151,7 @@ class HttpClient:
 
         Args:
             path: see path_of.
-            timeout: seconds, in place of the client's; no further sending begins later than that.
+            timeout: seconds, in place of the client's; no further sending begins later than that, or than a failure's patience.
             allow: statuses besides 2xx that are returned and not raised.
             repeatable: doing it twice leaves what doing it once leaves; GET is so by itself.
 
@@ -161,14 +162,17 @@ class HttpClient:
         asked = f"{method} {path}"
         seconds = timeout or self._timeout
         repeatable = repeatable or method == "GET"
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         for attempt in itertools.count(1):
             options = {"params": params, "json": json, "data": data, "timeout": seconds, "allow_redirects": False}
             answer = self._once(method, asked, options)
             if not isinstance(answer, _Fault):
                 return answer
             failure = answer.failure
-            wait = pause(failure, attempt=attempt, left=deadline - time.monotonic(), repeatable=repeatable) if failure else None
+            wait = None
+            if failure is not None:
+                left = max(seconds, failure.patience) - (time.monotonic() - began)
+                wait = pause(failure, attempt=attempt, left=left, repeatable=repeatable)
             if wait is not None:
                 time.sleep(wait)
                 continue
@@ -213,9 +217,11 @@ class HttpClient:
         status, body = response.status_code, self._secrets.scrub(response.text.strip())
         words = f": {body}" if body else f" {self._secrets.scrub(response.reason or '')}".rstrip()
         retry_after = retry_after_of(response.headers.get("Retry-After"))
-        failure = None
-        if status == 429 or self._refuses(status, body):
-            failure = Failure(undone=True, passing=True, retry_after=retry_after)
+        failure = self._judge(status, body)
+        if status == 429:
+            failure = Failure(undone=True, passing=True)
+        if failure is not None:
+            failure = failure._replace(retry_after=retry_after)
         elif status in (502, 503):
             failure = Failure(undone=False, passing=retry_after is not None, retry_after=retry_after)
         location = self._secrets.scrub(response.headers.get("Location", ""))[:_SHOWN_CHARACTERS]

@@ -10,7 +10,7 @@ A request is sent again only where that cannot do a thing twice:
 * Nothing was sent: the connection could not be made. Every method.
 * It was refused before anything was done: 429 (a rate limit), and what a server's client knows as such. Every method.
 * The answer was lost or is 502 or 503: GET, and a request whose caller says that a second one leaves what one leaves (`repeatable`).
-  Who says so of a check-and-set looks at what is there afterwards: it may find its own first success.
+  Never a check-and-set or a transaction: they may have been done. Whoever can look whether they were may send them again.
 
 A time-out is not tried again: the whole time was waited already.
 """
@@ -36,11 +36,13 @@ class Failure(NamedTuple):
         undone: it did nothing on the server.
         passing: waiting helps.
         retry_after: seconds after which the server wants to be asked again.
+        patience: seconds from the first sending for which waiting helps, where that is longer than the request's own time.
     """
 
     undone: bool
     passing: bool
     retry_after: float | None = None
+    patience: float = 0.0
 
 
 def pause(failure: Failure, *, attempt: int, left: float, repeatable: bool) -> float | None:

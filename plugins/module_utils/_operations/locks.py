@@ -16,10 +16,11 @@ import dataclasses
 import json
 import time
 from datetime import datetime, timezone
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, NoReturn, Sequence
 
 from .._clients.consul import Consul
 from .._clients.consul_transaction import MAX_BYTES, TooManyOperations, encoded
+from .._clients.http_client import HttpError, Unreachable
 from .._domain.consul_rights import right_needed
 from .._domain.errors import AutoscaleError, LockLost
 from .._domain.transaction import fitting
@@ -29,6 +30,8 @@ FLEET_LOCK = "autoscale/lock"
 SCHEMA = 1
 _POLL_SECONDS = 0.25
 _RENEW_SHARE = 3.0
+# Of a transaction whose fate nobody knows.
+_TRIES = 3
 
 
 class LockBusy(AutoscaleError):
@@ -259,30 +262,51 @@ def write_guarded(consul: Consul, session: str | None, service: str, writes: Seq
         count = fitting(sizes, operations=None if limit is None else limit - len(guard), size=room)
         chunk = left[:count]
         try:
-            reasons = consul.kv_transaction(guard + chunk)
+            reasons = _transact(consul, guard + chunk)
         except TooManyOperations as refused:
             if not len(guard) < refused.limit < len(guard) + count:
                 raise
             limit = refused.limit
             continue
-        if reasons:
-            _refused(consul, session, service, chunk, reasons)
+        # Perhaps by ourselves, at the first of two tries.
+        if reasons and not (_is_ours(consul, session, lock) and _is_written(consul, chunk)):
+            _not_written(consul, session, service, lock, [operation["Key"] for operation in chunk], reasons)
         left, sizes = left[count:], sizes[count:]
 
 
-def _refused(consul: Consul, session: str | None, service: str, operations: Sequence[Mapping[str, Any]], reasons: Sequence[str]) -> None:
-    """Raise what the reasons say, unless all of it is there as it should be."""
-    lock = lock_key(service) if service else FLEET_LOCK
-    keys = ", ".join(operation["Key"] for operation in operations)
+def _transact(consul: Consul, operations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Send a transaction, again where nobody knows whether it was done, as when Consul's leader was lost on the way.
+
+    That is safe: check-and-set finds a first success and refuses the second one, and the rest leaves the same twice as once.
+    """
+    for _tries in range(_TRIES - 1):
+        with contextlib.suppress(Unreachable):
+            try:
+                return consul.kv_transaction(operations)
+            except HttpError as error:
+                if error.status < 500:
+                    raise
+    return consul.kv_transaction(operations)
+
+
+def _is_ours(consul: Consul, session: str | None, lock: str) -> bool:
+    return session is None or who_holds(consul, lock).session == session
+
+
+def _is_written(consul: Consul, operations: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all of it is there as it should be."""
+    entries = [(consul.kv_get(operation["Key"]), operation.get("Value")) for operation in operations]
+    return all(value == (None if entry is None else entry.value) for entry, value in entries)
+
+
+def _not_written(consul: Consul, session: str | None, service: str, lock: str, written: Sequence[str], reasons: Sequence[str]) -> NoReturn:
+    keys = ", ".join(written)
     told = f"Consul at {consul.url} answered: {'; '.join(dict.fromkeys(reasons))}"
-    if session is not None and who_holds(consul, lock).session != session:
+    if not _is_ours(consul, session, lock):
         raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
     if any("denied" in reason.lower() for reason in reasons):
         raise AutoscaleError(f"the token may not write {keys}: it needs {right_needed('PUT /v1/txn')}. {told}")
-    entries = [(consul.kv_get(operation["Key"]), operation.get("Value")) for operation in operations]
-    if not all(value == (None if entry is None else entry.value) for entry, value in entries):
-        raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
-    # By ourselves: the leader was lost after it had written and before it could say so, and we were sent on to the next.
+    raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
 
 
 def _operation(key: str, value: str | None, index: int | None) -> dict[str, Any]:
