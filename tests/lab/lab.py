@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -55,6 +56,8 @@ class Lab:
         root: folder of all files; emptied at the start. One lab at a time can use it.
         net: the first three numbers of the addresses.
         consul_options: further configuration of every Consul agent.
+        consul_token: may read nodes, where ACLs are on.
+        prometheus_environment: added to Prometheus's.
         balancer: haproxy, or nginx with mtail beside it; what is not chosen is no attribute of the lab.
     """
 
@@ -68,6 +71,8 @@ class Lab:
         net: str | None = None,
         *,
         consul_options: dict[str, Any] | None = None,
+        consul_token: str | None = None,
+        prometheus_environment: Mapping[str, str] | None = None,
         balancer: str | None = None,
     ) -> None:
         self.root = (root or default_root()).absolute()
@@ -75,14 +80,17 @@ class Lab:
         self.balancer = balancer or default_balancer()
         self._lock: TextIO | None = None
         marker = str(self.root)
-        server = f"{self.net}.1"
-        self.server = Consul("server", server, self.root / "server", lab=marker, options=consul_options)
-        self.agents = {
-            name: Consul(name, f"{self.net}.{number}", self.root / name, lab=marker, server=server, options=consul_options)
-            for name, number in {**APP_HOSTS, **BALANCERS}.items()
-        }
+        self._consul_options = consul_options or {}
+
+        def agent(name: str, number: int, server: str | None) -> Consul:
+            options, folder = self.consul_options_of(name), self.root / name
+            return Consul(name, f"{self.net}.{number}", folder, lab=marker, server=server, options=options, token=consul_token)
+
+        self.server = agent("server", 1, None)
+        server = self.server.address
+        self.agents = {name: agent(name, number, server) for name, number in {**APP_HOSTS, **BALANCERS}.items()}
         self._balancing = self._balancer_processes(self.agents["lb1"].address, self.root / "lb1", marker)
-        self.prometheus = Prometheus(server, self.root / "prometheus", lab=marker)
+        self.prometheus = Prometheus(server, self.root / "prometheus", lab=marker, environment=prometheus_environment)
         self.supervisors = {name: Supervisor(name, self.root / name, lab=marker) for name in APP_HOSTS}
 
     def _balancer_processes(self, address: str, folder: Path, marker: str) -> list[Process]:
@@ -94,6 +102,14 @@ class Lab:
             self.mtail = Mtail(address, folder, self.nginx.access_log, lab=marker)
             return [self.nginx, self.mtail]
         raise ValueError(f"AUTOSCALE_LAB_BALANCER must be haproxy or nginx, got {self.balancer!r}")
+
+    def consul_options_of(self, node: str) -> dict[str, Any]:
+        """Further configuration of one node's Consul agent."""
+        del node
+        return self._consul_options
+
+    def server_started(self) -> None:
+        """Called when Consul's server was started, before anything else is."""
 
     @property
     def processes(self) -> dict[str, Process]:
@@ -142,6 +158,8 @@ class Lab:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             for process in self.processes.values():
                 process.start()
+                if process is self.server:
+                    self.server_started()
             for process in self.processes.values():
                 process.wait_ready(30)
         except BaseException:

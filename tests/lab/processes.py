@@ -53,9 +53,9 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15.0) -
         time.sleep(0.02)
 
 
-def http_get(url: str, timeout: float = 2.0) -> str:
+def http_get(url: str, timeout: float = 2.0, headers: Mapping[str, str] | None = None) -> str:
     """The body of a 200 answer; everything else is an OSError."""
-    with _NO_PROXY.open(url, timeout=timeout) as response:
+    with _NO_PROXY.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=timeout) as response:
         return str(response.read().decode())
 
 
@@ -215,12 +215,22 @@ class Consul(Process):
         address: where it binds and where its HTTP API listens.
         server: None makes it a server of its own; else the address of the server to join.
         options: further configuration, merged on the top level.
+        token: may read nodes, where ACLs are on.
     """
 
     def __init__(
-        self, name: str, address: str, folder: Path, *, lab: str, server: str | None = None, options: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        address: str,
+        folder: Path,
+        *,
+        lab: str,
+        server: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        token: str | None = None,
     ) -> None:
         self.address = address
+        self._headers = {"X-Consul-Token": token} if token else {}
         self.url = f"http://{address}:8500"
         role = {"retry_join": [server], "retry_interval": "200ms"} if server else {"server": True, "bootstrap_expect": 1}
         self._config = {
@@ -247,7 +257,7 @@ class Consul(Process):
     def _has_leader_and_node(self) -> bool:
         if not json.loads(http_get(f"{self.url}/v1/status/leader")):
             return False
-        nodes = json.loads(http_get(f"{self.url}/v1/catalog/nodes"))
+        nodes = json.loads(http_get(f"{self.url}/v1/catalog/nodes", headers=self._headers))
         return self._config["node_name"] in [node["Node"] for node in nodes]
 
 
@@ -399,7 +409,15 @@ class Prometheus(Process):
         config: used when there is no configuration file yet.
     """
 
-    def __init__(self, address: str, folder: Path, *, lab: str, config: str = "global: {scrape_interval: 1s}\n") -> None:
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        *,
+        lab: str,
+        config: str = "global: {scrape_interval: 1s}\n",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.address = address
         self.url = f"http://{address}:9090"
         self.config_file = folder / "prometheus.yml"
@@ -413,7 +431,7 @@ class Prometheus(Process):
             "--web.enable-lifecycle",
             "--log.level=warn",
         ]
-        super().__init__("prometheus", command, folder, ready=self._answers, lab=lab, listens=(address, 9090))
+        super().__init__("prometheus", command, folder, ready=self._answers, lab=lab, listens=(address, 9090), environment=environment)
 
     def start(self) -> Process:
         self.folder.mkdir(parents=True, exist_ok=True)

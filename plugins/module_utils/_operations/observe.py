@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
+from .._domain import consul_rights
 from .._domain import observation as seen
 from .._domain.documents import Record
 from .._domain.observation import Instance, Observation, Reading, Times
 from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
+from .rights import MissingRight, missing
 from .schedules import Calendar
 
 MARK = "autoscale-service"
@@ -35,6 +37,7 @@ class Catalog:
         addresses: of the nodes.
         ports: taken ports by node, of any registered service.
         size: how many instances there are, of all services of ours.
+        hidden: by service why nothing can be concluded from its instances: the token may not see them.
     """
 
     instances: Mapping[str, tuple[Instance, ...]]
@@ -43,6 +46,7 @@ class Catalog:
     addresses: Mapping[str, str]
     ports: Mapping[str, frozenset[int]]
     size: int = 0
+    hidden: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[str, str], now: float) -> Catalog:
@@ -50,6 +54,9 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
 
     Args:
         nodes: the inventory's host name by Consul node; what lies on other nodes is read too, but has no host.
+
+    Raises:
+        MissingRight: a node of the inventory is not there, and the token could not see it if it were.
     """
     addresses = {node["Node"]: node["Address"] for node in consul.catalog_nodes()}
     checks: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -77,7 +84,34 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
                 continue
             instance = _instance(entry, node, nodes.get(node), record, checks, node in alive, now, since.setdefault(name, {}))
             instances.setdefault(name, []).append(instance)
-    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports, size)
+    hidden = _hidden(consul, records, nodes, addresses.keys(), instances)
+    return Catalog({name: tuple(found) for name, found in instances.items()}, since, alive, addresses, ports, size, hidden)
+
+
+def _hidden(
+    consul: Consul,
+    records: Mapping[str, Record],
+    nodes: Mapping[str, str],
+    shown: Iterable[str],
+    instances: Mapping[str, Sequence[Instance]],
+) -> dict[str, str]:
+    """Services of which fewer instances are shown than there ought to be, because the token may not see them.
+
+    One question more, and only where something is not there, or a newer server says that it left something out.
+    """
+    fewer = [name for name, record in records.items() if len(instances.get(name, ())) < (1 if record.scale is None else record.scale)]
+    doubtful = {consul_rights.service(name): name for name in (records if consul.filtered else fewer)}
+    hosts = {consul_rights.node(node) for node in nodes if node not in shown}
+    if doubtful and not nodes:
+        hosts = {consul_rights.node()}
+    lacking = missing(consul, [*hosts, *doubtful])
+    blind = [right for right in lacking if right in hosts]
+    if blind:
+        raise MissingRight(f"Consul at {consul.url} does not show the nodes of the inventory to us: {consul_rights.lacks(blind)}")
+    return {
+        doubtful[right]: f"its instances are not shown to us, and nothing is concluded from that: {consul_rights.lacks([right])}"
+        for right in lacking
+    }
 
 
 def _instance(
