@@ -13,6 +13,7 @@ author:
 description:
   - Checks what the collection needs on the machine that it runs on, and says for each check what was found and how to mend it.
   - Changes nothing, except that O(scope=controller) creates a session in Consul and destroys it at once, to see that locks work.
+  - Asks Consul which of the rights that such a machine needs the token lacks.
   - A check that fails never makes the task fail, look at RV(ok).
 options:
   scope:
@@ -25,6 +26,13 @@ options:
     description: The name that the inventory gives to the Consul node of this machine. Not compared when empty.
     type: str
     default: ""
+  services:
+    description:
+      - Names of the services whose instances this machine may run, for O(scope=host).
+      - The token must have the right to register them. When empty, it must have it for any name.
+    type: list
+    elements: str
+    default: []
   providers:
     description: What runs instances on the machine, for O(scope=host).
     type: list
@@ -159,6 +167,7 @@ SPEC = (
         {
             "scope": {"type": "list", "elements": "str", "choices": ["controller", "host", "balancer"], "required": True},
             "consul_node": {"type": "str", "default": ""},
+            "services": {"type": "list", "elements": "str", "default": []},
             "providers": {"type": "list", "elements": "str", "choices": ["systemd", "supervisor"], "default": ["systemd"]},
             "state_dir": {"type": "path", "default": "/var/lib/microservices-autoscale"},
             "systemd_unit_dir": {"type": "path", "default": "/etc/systemd/system"},

@@ -159,17 +159,16 @@ def test_a_wrong_token_is_waited_for_once(server):
 
 def test_a_right_that_lacks_is_named(server):
     anybody = Consul(server.url, token="anonymous", timeout=0.5)
-    with one_error(
-        HttpError, "403: Permission denied", 'this needs key:read (and key:list for a prefix, where Consul asks for it) on "autoscale/"'
-    ):
+    with one_error(HttpError, "403: Permission denied", 'the token lacks key:read on "autoscale/": look at consul_token and its policies'):
         anybody.kv_tree(KEYS)
-    with one_error(HttpError, 'this needs key:write on "autoscale/é x"'):
+    with one_error(HttpError, 'the token lacks key:write on "autoscale/é x"'):
         anybody.kv_put("autoscale/é x", "1")
-    with one_error(HttpError, "this needs service:write on the services that are registered: look at consul_token and its policies"):
+    with one_error(HttpError, 'the token lacks service:write on "never": look at consul_token and its policies'):
         anybody.register_service({"Name": "never"})
-    with one_error(AutoscaleError, "this needs agent:read", "or set consul_version"):
+    with one_error(AutoscaleError, "the token lacks agent:read on the agent's node", "or set consul_version"):
         anybody.version()
-    with one_error(AutoscaleError, "the token may not write autoscale/denied: it needs key:write", "answered: Permission denied"):
+    denied = 'Permission denied: the token lacks key:write on "autoscale/denied"'
+    with one_error(AutoscaleError, "autoscale/denied were not written", denied):
         locks.write_guarded(anybody, None, "", [("autoscale/denied", "1", None)])
     seen = Consul(server.url)
     assert "never" not in seen.agent_services() and not [key for key in seen.kv_keys(KEYS) if "denied" in key or "é" in key]

@@ -76,7 +76,7 @@ def test_what_is_wrong_on_a_host_is_named(lab: Lab, wrong: Callable[..., dict[st
     assert wrong("host", consul_node="app1") == {}
     assert "'app1', the inventory says 'app7'" in wrong("host", consul_node="app7")["consul node"]["found"]
     nobody = f"http://{lab.address('app1')}:1"
-    assert set(wrong("host", consul_url=nobody)) == {"consul agent", "consul node", "clock", "instances"}
+    assert set(wrong("host", consul_url=nobody)) == {"consul agent", "consul rights of the host", "consul node", "clock", "instances"}
     assert nobody in wrong("host", consul_url=nobody)["consul agent"]["found"]
     assert set(wrong("host", supervisor_socket="/nowhere.sock")) == {"supervisord"}
     # Only what runs instances here is looked at; the other is not.
@@ -137,7 +137,7 @@ def test_what_is_wrong_on_the_controller_is_named(
     assert set(wrong("controller", prometheus_url=f"http://{lab.address('app1')}:1")) == {"prometheus", "prometheus labels"}
     assert set(wrong("controller", prometheus_url="")) == {"prometheus", "prometheus labels"}
     gone = wrong("controller", consul_url=f"http://{lab.address('app1')}:1")
-    assert set(gone) == {"consul", "consul leader", "consul kv", "consul sessions", "clock", "schedules"}
+    assert set(gone) == {"consul", "consul leader", "consul rights of the controller", "consul sessions", "clock", "schedules"}
     lab.server.pause()
     try:
         unled = wrong("controller", consul_timeout=2.0)

@@ -173,7 +173,7 @@ def test_the_cache_answers_the_same_question_until_it_is_flushed(inventory, list
 
 def test_fewer_hosts_than_there_have_to_be_are_an_error(inventory, listed):
     _seen, told = listed(inventory(services=["gone"]), code=1)
-    assert "gave 0 hosts of 0 nodes, fewer than minimum_hosts, 1. Nodes and services that a token may not read" in told
+    assert "gave 0 hosts of 0 nodes, fewer than minimum_hosts, 1" in told
     assert "Traceback" not in told
 
 

@@ -88,7 +88,7 @@ def hostile_catalog(lab: Lab, service: str, real: str, spare_port: int) -> Itera
     put(f"{agent.url}/v1/agent/check/register", json.dumps(worrying))
     put(f"{agent.url}/v1/agent/check/update/hostile", json.dumps({"Status": "warning", "Output": "\n".join(TEXTS)}))
     for number, node in enumerate(NODES):
-        there = {"ID": f"{service}-node-{number}", "Service": service, "Port": spare_port, "Meta": _marks(service)}
+        there: dict[str, Any] = {"ID": f"{service}-node-{number}", "Service": service, "Port": spare_port, "Meta": _marks(service)}
         check = {"CheckID": f"c{number}", "Name": TEXTS[4], "ServiceID": there["ID"], "Status": "passing", "Output": TEXTS[4]}
         put(f"{agent.url}/v1/catalog/register", json.dumps({"Node": node, "Address": ADDRESSES[0], "Service": there, "Check": check}))
     count = len(bodies) + len(NODES)

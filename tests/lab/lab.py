@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -57,6 +58,8 @@ class Lab:
         root: folder of all files; emptied at the start. One lab at a time can use it.
         net: the first three numbers of the addresses.
         consul_options: further configuration of every Consul agent.
+        consul_token: may read nodes, where ACLs are on.
+        prometheus_environment: added to Prometheus's.
         balancer: haproxy, or nginx with mtail beside it; what is not chosen is no attribute of the lab.
         servers: how many Consul servers there are, 1 or 3.
     """
@@ -71,6 +74,8 @@ class Lab:
         net: str | None = None,
         *,
         consul_options: dict[str, Any] | None = None,
+        consul_token: str | None = None,
+        prometheus_environment: Mapping[str, str] | None = None,
         balancer: str | None = None,
         servers: int = 1,
     ) -> None:
@@ -79,17 +84,19 @@ class Lab:
         self.balancer = balancer or default_balancer()
         self._lock: TextIO | None = None
         marker = str(self.root)
+        self._consul_options = consul_options or {}
         numbers = list(SERVERS.items())[:servers]
         cluster = [f"{self.net}.{number}" for _name, number in numbers]
 
         def consul(name: str, number: int) -> Consul:
-            return Consul(name, f"{self.net}.{number}", self.root / name, lab=marker, servers=cluster, options=consul_options)
+            options, folder = self.consul_options_of(name), self.root / name
+            return Consul(name, f"{self.net}.{number}", folder, lab=marker, servers=cluster, options=options, token=consul_token)
 
         self.servers = {name: consul(name, number) for name, number in numbers}
         self.server = self.servers["server"]
         self.agents = {name: consul(name, number) for name, number in {**APP_HOSTS, **BALANCERS}.items()}
         self._balancing = self._balancer_processes(self.agents["lb1"].address, self.root / "lb1", marker)
-        self.prometheus = Prometheus(self.server.address, self.root / "prometheus", lab=marker)
+        self.prometheus = Prometheus(self.server.address, self.root / "prometheus", lab=marker, environment=prometheus_environment)
         self.supervisors = {name: Supervisor(name, self.root / name, lab=marker) for name in APP_HOSTS}
 
     def _balancer_processes(self, address: str, folder: Path, marker: str) -> list[Process]:
@@ -101,6 +108,14 @@ class Lab:
             self.mtail = Mtail(address, folder, self.nginx.access_log, lab=marker)
             return [self.nginx, self.mtail]
         raise ValueError(f"AUTOSCALE_LAB_BALANCER must be haproxy or nginx, got {self.balancer!r}")
+
+    def consul_options_of(self, node: str) -> dict[str, Any]:
+        """Further configuration of one node's Consul agent."""
+        del node
+        return self._consul_options
+
+    def server_started(self) -> None:
+        """Called when Consul's server was started, before anything else is."""
 
     @property
     def processes(self) -> dict[str, Process]:
@@ -150,6 +165,8 @@ class Lab:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             for process in self.processes.values():
                 process.start()
+                if process is self.server:
+                    self.server_started()
             for process in self.processes.values():
                 process.wait_ready(30)
         except BaseException:

@@ -53,9 +53,9 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = 15.0) -
         time.sleep(0.02)
 
 
-def http_get(url: str, timeout: float = 2.0) -> str:
+def http_get(url: str, timeout: float = 2.0, headers: Mapping[str, str] | None = None) -> str:
     """The body of a 200 answer; everything else is an OSError."""
-    with _NO_PROXY.open(url, timeout=timeout) as response:
+    with _NO_PROXY.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=timeout) as response:
         return str(response.read().decode())
 
 
@@ -216,6 +216,7 @@ class Consul(Process):
         servers: the addresses of the datacenter's servers, to be joined; it is one of them when its own is among them. None
             makes it the only server.
         options: further configuration, merged on the top level.
+        token: may read nodes, where ACLs are on.
     """
 
     def __init__(
@@ -227,8 +228,10 @@ class Consul(Process):
         lab: str,
         servers: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
+        token: str | None = None,
     ) -> None:
         self.address = address
+        self._headers = {"X-Consul-Token": token} if token else {}
         self.url = f"http://{address}:8500"
         is_server = not servers or address in servers
         role: dict[str, Any] = {"server": True, "bootstrap_expect": max(1, len(servers))} if is_server else {}
@@ -259,7 +262,7 @@ class Consul(Process):
     def _has_leader_and_node(self) -> bool:
         if not json.loads(http_get(f"{self.url}/v1/status/leader")):
             return False
-        nodes = json.loads(http_get(f"{self.url}/v1/catalog/nodes"))
+        nodes = json.loads(http_get(f"{self.url}/v1/catalog/nodes", headers=self._headers))
         return self._config["node_name"] in [node["Node"] for node in nodes]
 
 
@@ -411,7 +414,15 @@ class Prometheus(Process):
         config: used when there is no configuration file yet.
     """
 
-    def __init__(self, address: str, folder: Path, *, lab: str, config: str = "global: {scrape_interval: 1s}\n") -> None:
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        *,
+        lab: str,
+        config: str = "global: {scrape_interval: 1s}\n",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.address = address
         self.url = f"http://{address}:9090"
         self.config_file = folder / "prometheus.yml"
@@ -425,7 +436,7 @@ class Prometheus(Process):
             "--web.enable-lifecycle",
             "--log.level=warn",
         ]
-        super().__init__("prometheus", command, folder, ready=self._answers, lab=lab, listens=(address, 9090))
+        super().__init__("prometheus", command, folder, ready=self._answers, lab=lab, listens=(address, 9090), environment=environment)
 
     def start(self) -> Process:
         self.folder.mkdir(parents=True, exist_ok=True)

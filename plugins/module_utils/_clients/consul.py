@@ -12,16 +12,20 @@ import dataclasses
 from typing import Any, Mapping, Sequence
 
 from .._domain import names
-from .._domain.consul_rights import explain_refusal
+from .._domain.consul_rights import Right, refusal
 from .._domain.consul_version import Version, read_version
 from .._domain.errors import AutoscaleError
 from .consul_faults import Faults
-from .consul_transaction import TooManyOperations, encoded, guard_size, limit_in
+from .consul_transaction import TooManyOperations, encoded, guard_size, limit_in, reason_of
 from .http_client import HttpClient, HttpError, path_of
 from .http_faults import Advice
 
 _ADVICE = Advice("consul_url", "consul_ca_path", "consul_client_cert and consul_client_key", "consul_token", "consul_timeout")
 _CONSISTENT: Mapping[str, Any] = {"consistent": ""}
+# Consul refuses to answer more questions about rights at once.
+_MAX_RIGHTS = 64
+# Newer servers say with it that they left out what the token may not read; it came with 1.11.
+_FILTERED = "X-Consul-Results-Filtered-By-ACLs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +73,11 @@ class Consul:
             timeout=timeout,
             advice=_ADVICE,
             judge=Faults(timeout).judge,
-            explain=explain_refusal,
+            explain=refusal,
         )
         self._timeout = timeout
+        # Whether the server has said of any answer that it left something out for want of a right; older ones never say it.
+        self.filtered = False
         self._version = read_version(version, "consul_version") if version else None
         self.url = self._http.base_url
 
@@ -184,7 +190,7 @@ class Consul:
             # Consul adds up to wait/16 of jitter.
             timeout += wait + wait / 16
         response = self._http.request("GET", path_of("v1", "health", "service", name), params=query, timeout=timeout)
-        return self._http.parsed(response), int(response.headers.get("X-Consul-Index", 0))
+        return self._read(response), int(response.headers.get("X-Consul-Index", 0))
 
     # prepared queries
 
@@ -195,7 +201,7 @@ class Consul:
     def query_execute(self, query: str, *, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer of a prepared query, by its name or ID; None when there is none of that name."""
         response = self._http.request("GET", path_of("v1", "query", query, "execute"), params=params, allow=(404,))
-        return None if response.status_code == 404 else dict(self._http.parsed(response))
+        return None if response.status_code == 404 else dict(self._read(response))
 
     def query_create(self, definition: Mapping[str, Any], *, params: Mapping[str, Any]) -> str:
         """Create a prepared query; returns its ID."""
@@ -212,7 +218,7 @@ class Consul:
 
     def kv_get(self, key: str) -> KvEntry | None:
         response = self._http.request("GET", _kv(key), params={"consistent": ""}, allow=(404,))
-        return None if response.status_code == 404 else _entry(self._http.parsed(response)[0])
+        return None if response.status_code == 404 else _entry(self._read(response)[0])
 
     def kv_tree(self, prefix: str) -> list[KvEntry]:
         """All entries below a prefix in one call."""
@@ -225,7 +231,7 @@ class Consul:
     def _below(self, prefix: str, how: str) -> list[Any]:
         response = self._http.request("GET", _kv(prefix), params={how: "", "consistent": ""}, allow=(404,))
         if response.status_code != 404:
-            return list(self._http.parsed(response))
+            return list(self._read(response))
         # To a token without the right, nothing is there. Only the read of a single key tells.
         self.kv_get(prefix)
         return []
@@ -261,7 +267,7 @@ class Consul:
             if limit is None:
                 raise
             raise TooManyOperations(error.message, limit) from None
-        return [error["What"] for error in self._http.parsed(response).get("Errors") or []]
+        return [reason_of(error, operations) for error in self._http.parsed(response).get("Errors") or []]
 
     # sessions
 
@@ -285,8 +291,31 @@ class Consul:
     def session_destroy(self, session: str) -> None:
         self._http.request("PUT", path_of("v1", "session", "destroy", names.session_id(session)), repeatable=True)
 
+    # rights
+
+    def may(self, rights: Sequence[Right]) -> list[bool] | None:
+        """Whether the token has each of these rights. It needs no right to ask, but Consul has to know it.
+
+        The question is the one that Consul's own page asks, since 1.8. None where it cannot be answered: the agent has ACLs
+        turned off, or its version does not know the question.
+        """
+        allowed: list[bool] = []
+        where = path_of("v1", "internal", "acl", "authorize")
+        for start in range(0, len(rights), _MAX_RIGHTS):
+            asked = [right.asked() for right in rights[start : start + _MAX_RIGHTS]]
+            response = self._http.request("POST", where, json=asked, allow=(401, 404, 405), repeatable=True)
+            if response.status_code != 200:
+                return None
+            allowed += [bool(answer["Allow"]) for answer in self._http.parsed(response)]
+        return allowed
+
     def _get(self, path: str, **options: Any) -> Any:
-        return self._http.json("GET", path, **options)
+        return self._read(self._http.request("GET", path, **options))
+
+    def _read(self, response: Any) -> Any:
+        """The parsed body of an answer to a read; notes whether something was left out of it."""
+        self.filtered = self.filtered or response.headers.get(_FILTERED) == "true"
+        return self._http.parsed(response)
 
 
 def _kv(key: str) -> str:

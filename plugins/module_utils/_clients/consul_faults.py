@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 
-from .._domain.consul_rights import TOKEN_UNKNOWN
+from .._domain.consul_rights import UNKNOWN_TOKEN
 from .retries import Failure
 
 # An election takes up to 15 s where raft_multiplier has its default of 5.
@@ -48,7 +48,7 @@ class Faults:
         Waiting is for all requests of a client together: one that waited for as long as it helps is followed by others that do not.
         """
         now = time.monotonic()
-        if status == 403 and body.startswith(TOKEN_UNKNOWN):
+        if status == 403 and body.startswith(UNKNOWN_TOKEN):
             self._token_unknown_since = self._token_unknown_since or now
             return Failure(undone=True, passing=True) if now - self._token_unknown_since < self._timeout else None
         if status == 503 and "rate limit exceeded" in body:

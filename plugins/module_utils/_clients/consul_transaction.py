@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
+from .._domain.consul_rights import DENIED, lacks, of_operation
 from .._domain.errors import AutoscaleError
 
 # Consul refuses larger values, and larger bodies of transactions, with 413, and may close the socket in the middle of the upload.
@@ -54,3 +55,11 @@ def guard_size(what: str, size: int) -> None:
     """Raise AutoscaleError where Consul would refuse this many bytes."""
     if size > MAX_BYTES:
         raise AutoscaleError(f"Consul KV {what}: {size} bytes are too many, at most {MAX_BYTES} are allowed")
+
+
+def reason_of(error: Mapping[str, Any], operations: Sequence[Mapping[str, Any]]) -> str:
+    """Why an operation of a transaction was refused; a missing right is named."""
+    reason, index = str(error["What"]), error.get("OpIndex")
+    if DENIED not in reason or not isinstance(index, int) or not 0 <= index < len(operations):
+        return reason
+    return f"{reason}: {lacks([of_operation(operations[index])])}"

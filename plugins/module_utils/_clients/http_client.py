@@ -84,7 +84,7 @@ class HttpClient:
         timeout: seconds for connecting and for each read.
         advice: what a user looks at after an error.
         judge: told status and body; what is known of the request, None where it does not know. See retries.py.
-        explain: told "GET /path" without quotes, status and body; what to look at, empty where it does not know.
+        explain: told "GET /path" without quotes, status, body and the JSON that was sent; what to look at, empty where it does not know.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class HttpClient:
         timeout: float = 10.0,
         advice: Advice | None = None,
         judge: Callable[[int, str], Failure | None] | None = None,
-        explain: Callable[[str, int, str], str] | None = None,
+        explain: Callable[[str, int, str, Any], str] | None = None,
     ) -> None:
         require_requests()
         if not base_url.startswith((*_WEB, UNIX)):
@@ -108,7 +108,7 @@ class HttpClient:
         self._timeout = timeout
         self._advice = advice or Advice()
         self._judge = judge or (lambda status, body: None)
-        self._explain = explain or (lambda asked, status, body: "")
+        self._explain = explain or (lambda asked, status, body, sent: "")
         self._session = requests.Session()
         self._session.trust_env = False
         if base_url.startswith(UNIX):
@@ -211,9 +211,9 @@ class HttpClient:
             return _Fault(f"{told}; look whether it runs there, and at {self._advice.address}", Failure(undone=False, passing=False), None)
         if 200 <= response.status_code < 300:
             return response
-        return self._refused(asked, response)
+        return self._refused(asked, response, options["json"])
 
-    def _refused(self, asked: str, response: requests.Response) -> _Fault:
+    def _refused(self, asked: str, response: requests.Response, sent: Any) -> _Fault:
         status, body = response.status_code, self._secrets.scrub(response.text.strip())
         words = f": {body}" if body else f" {self._secrets.scrub(response.reason or '')}".rstrip()
         retry_after = retry_after_of(response.headers.get("Retry-After"))
@@ -225,7 +225,7 @@ class HttpClient:
         elif status in (502, 503):
             failure = Failure(undone=False, passing=retry_after is not None, retry_after=retry_after)
         location = self._secrets.scrub(response.headers.get("Location", ""))[:_SHOWN_CHARACTERS]
-        hint = self._explain(unquote(asked), status, body) or explained(status, body, location, self._advice)
+        hint = self._explain(unquote(asked), status, body, sent) or explained(status, body, location, self._advice)
         told = [f"answered {asked} with {status}{words[:_SHOWN_CHARACTERS]}"]
         if retry_after is not None:
             told.append(f"it asks to wait {retry_after:g} s")

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Mapping
 
 from .._clients.consul import Consul
-from .._domain import names
+from .._domain import consul_rights, names
 from .._domain.catalog_host import Host, Node, host_of
 from .._domain.catalog_query import CatalogQuery, place
 from .._domain.errors import AutoscaleError
+from .rights import require
 
 # Reads of nodes under way at once: one reads while Consul answers the others.
 _PARALLEL = 4
@@ -60,11 +61,12 @@ def read_hosts(consul: Consul, wanted: HostQuery) -> tuple[tuple[Host, ...], tup
         hosts += [host] if host is not None else []
         warnings += told
     if len(hosts) < wanted.minimum:
-        raise AutoscaleError(
-            f"Consul at {consul.url} gave {len(hosts)} host{'s' * (len(hosts) != 1)} of {len(nodes)} node{'s' * (len(nodes) != 1)}, "
-            f"fewer than minimum_hosts, {wanted.minimum}. Nodes and services that a token may not read (node:read, service:read) "
-            "are left out of Consul's answer without an error" + "".join(f"\n{warning}" for warning in _few(warnings))
+        few = (
+            f"gave {len(hosts)} host{'s' * (len(hosts) != 1)} of {len(nodes)} node{'s' * (len(nodes) != 1)}, "
+            f"fewer than minimum_hosts, {wanted.minimum}"
         )
+        require(consul, [consul_rights.node(), *(consul_rights.service(name) for name in wanted.services or [""])], few)
+        raise AutoscaleError(f"Consul at {consul.url} {few}" + "".join(f"\n{warning}" for warning in _few(warnings)))
     return tuple(sorted(hosts, key=lambda host: host.name)), tuple(_few(warnings))
 
 

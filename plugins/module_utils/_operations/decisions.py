@@ -30,12 +30,13 @@ from .schedules import Calendar
 
 def online(consul: Consul, sources: Sources, signing: Signing, services: Iterable[str]) -> Outcome:
     """Decide about deployed services from what is there now; changes nothing."""
-    now = time.time()
-    records = select(read_records(consul, signing), services)
+    now, services = time.time(), tuple(services)
+    records = select(read_records(consul, signing, services), services)
     catalog = read_catalog(consul, records.by_service, {}, now)
-    observed = observations(records.by_service, catalog, lambda wanted: read_metrics(wanted, sources, now), now)
-    decisions = [decide(name, record.service.scale, observed[name], now) for name, record in records.by_service.items()]
-    return _outcome(decisions, records.problems)
+    shown = {name: record for name, record in records.by_service.items() if name not in catalog.hidden}
+    observed = observations(shown, catalog, lambda wanted: read_metrics(wanted, sources, now), now)
+    decisions = [decide(name, record.service.scale, observed[name], now) for name, record in shown.items()]
+    return _outcome(decisions, {**records.problems, **catalog.hidden})
 
 
 def offline(policies: Mapping[str, Any], observed: Mapping[str, Any]) -> Outcome:

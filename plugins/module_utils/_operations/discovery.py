@@ -11,10 +11,12 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
 from .._clients.http_client import HttpError
-from .._domain import names
+from .._domain import consul_rights, names
 from .._domain.catalog import instance
 from .._domain.catalog_query import CatalogQuery
+from .._domain.consul_rights import Right
 from .._domain.errors import AutoscaleError, quoted
+from .rights import require
 
 _EVERYTHING = CatalogQuery()
 
@@ -42,9 +44,13 @@ def instances_of(consul: Consul, services: Iterable[str], query: CatalogQuery = 
     Raises AutoscaleError also where the server's version would ignore a part of the query.
     """
     check_gates(consul, query)
-    found = []
+    found, doubtful = [], []
     for service in dict.fromkeys(services):
-        found += [_instance(entry) for entry in _health_service(consul, names.catalog_service(service), query) if query.keeps(entry)]
+        entries = _health_service(consul, names.catalog_service(service), query)
+        # A newer server says when it left some of them out; an older one is asked when none is there.
+        doubtful += [service] if consul.filtered or not entries else []
+        found += [_instance(entry) for entry in entries if query.keeps(entry)]
+    _require(consul, query, [consul_rights.service(service) for service in doubtful], f"does not show all of {', '.join(doubtful)}")
     return found
 
 
@@ -55,10 +61,10 @@ def instances_on(consul: Consul, node: str, query: CatalogQuery = _EVERYTHING) -
     params = query.place_params()
     known = consul.catalog_node(names.host_name(node), params=params)
     if not known.get("Node"):
-        raise AutoscaleError(
-            f"Consul at {consul.url} knows no node {node!r}, or the token may not read it: "
-            "look at /v1/catalog/nodes and at the token's rules"
-        )
+        _require(consul, query, [consul_rights.node(node)], f"shows no node {node!r}")
+        raise AutoscaleError(f"Consul at {consul.url} knows no node {node!r}: look at /v1/catalog/nodes")
+    if consul.filtered or not known.get("Services"):
+        _require(consul, query, [consul_rights.service()], f"does not show all services on {node!r}")
     checks = consul.health_node(node, params=params)
     entries = [
         {"Node": known["Node"], "Service": service, "Checks": [check for check in checks if check.get("ServiceID") in ("", identity)]}
@@ -78,10 +84,11 @@ def instances_by(consul: Consul, prepared_query: str, query: CatalogQuery = _EVE
     _refuse(query, ("namespace", "partition", "peer"), "does nothing for a prepared query, which says itself where it looks")
     answer = consul.query_execute(names.prepared_query(prepared_query), params=query.place_params())
     if answer is None:
-        raise AutoscaleError(
-            f"Consul at {consul.url} knows no prepared query {prepared_query!r}, or the token may not read it: "
-            "look at /v1/query and at the token's rules"
-        )
+        _require(consul, query, [consul_rights.query(prepared_query)], f"shows no prepared query {prepared_query!r}")
+        raise AutoscaleError(f"Consul at {consul.url} knows no prepared query {prepared_query!r}: look at /v1/query")
+    if consul.filtered or not answer.get("Nodes"):
+        service = str(answer.get("Service") or "")
+        _require(consul, query, [consul_rights.service(service)], f"does not show all of the prepared query {prepared_query!r}")
     return [_instance(entry) for entry in answer.get("Nodes") or () if query.keeps(entry)]
 
 
@@ -92,8 +99,7 @@ def enough(consul: Consul, what: str, found: Sequence[Mapping[str, Any]], minimu
         return
     has = f"has {passing} healthy instance{'s' * (passing != 1)}, fewer than {minimum}," if passing else "has no healthy instance"
     seen = "; ".join(f"{quoted(each['id'])}: {each['status']}" for each in found)
-    nothing = "Consul showed no instance at all, which is also its answer to a token without the right to read it"
-    raise AutoscaleError(f"{what} {has} in Consul at {consul.url}; " + (f"seen: {seen}" if seen else nothing))
+    raise AutoscaleError(f"{what} {has} in Consul at {consul.url}; " + (f"seen: {seen}" if seen else "Consul showed no instance at all"))
 
 
 def endpoints_among(what: str, found: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
@@ -140,6 +146,13 @@ def check_gates(consul: Consul, query: CatalogQuery) -> None:
                 f"{option}: Consul at {consul.url} is {'.'.join(map(str, version))} and would ignore it, and answer with what it has "
                 f"itself; {option} is known from {'.'.join(map(str, since[:2]))} on"
             )
+
+
+def _require(consul: Consul, query: CatalogQuery, doubtful: Sequence[Right], seen: str) -> None:
+    """Make sure that what is not there could be seen. Of other namespaces and peers the question would be another one."""
+    if doubtful and not (query.namespace or query.partition or query.peer):
+        reads_nodes = any(right.resource == "service" for right in doubtful)
+        require(consul, [*doubtful, *([consul_rights.node()] if reads_nodes else [])], seen)
 
 
 def _refuse(query: CatalogQuery, options: Iterable[str], why: str) -> None:

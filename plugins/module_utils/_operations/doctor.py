@@ -20,7 +20,7 @@ from .._clients.prometheus import Prometheus
 from .._clients.sockets import established
 from .._domain.errors import AutoscaleError
 from .._domain.providers import SUPERVISOR, SYSTEMD
-from . import doctor_balancer, doctor_host, doctor_schedules
+from . import doctor_balancer, doctor_host, doctor_rights, doctor_schedules
 
 OLDEST_PYTHON = (3, 9)
 OLDEST_CONSUL = (1, 8, 0)
@@ -36,6 +36,7 @@ class Setup:
     Args:
         connect: gives a client for Consul; raises AutoscaleError where an option of its own is wrong.
         consul_node: the name that the agent of this host has to have; empty does not compare.
+        services: whose instances this host may run, for the rights of its token; empty for any.
         providers: what runs instances on this host.
         balancer: the kind of the balancer, haproxy or nginx.
     """
@@ -45,6 +46,7 @@ class Setup:
     consul_node: str
     prometheus_url: str
     prometheus_timeout: float
+    services: Sequence[str]
     providers: Sequence[str]
     state_dir: str
     systemd_unit_dir: str
@@ -142,8 +144,9 @@ def _leader(setup: Setup) -> str:
     return leader
 
 
-def _kv_readable(setup: Setup) -> str:
-    return f"{len(setup.connect().kv_keys('autoscale/'))} keys below autoscale/"
+def _rights(scope: str) -> tuple[Probe, str]:
+    mend = f"give the token the policies {scope}.hcl and doctor.hcl in docs/consul_policies"
+    return lambda setup: doctor_rights.examine(setup.connect(), scope, setup.services), mend
 
 
 def _locks(setup: Setup) -> str:
@@ -218,7 +221,7 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         ),
         "consul": _AGENT,
         "consul leader": (_leader, "look at `consul operator raft list-peers` and the servers' logs"),
-        "consul kv": (_kv_readable, 'give the token key_prefix "autoscale/" with policy write'),
+        "consul rights of the controller": _rights("controller"),
         "consul sessions": (_locks, 'give the token session_prefix "" with policy write; the agent\'s node has to be registered'),
         "clock": _CLOCK,
         "schedules": (
@@ -232,6 +235,7 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         "python": _PYTHON,
         "python libraries": _REQUESTS,
         "consul agent": _AGENT,
+        "consul rights of the host": _rights("host"),
         "consul node": (_node, "set autoscale_consul_node for this host to the node's name, or autoscale_agent_url to its own agent"),
         "clock": _CLOCK,
         "folders": (
@@ -248,6 +252,7 @@ _SCOPES: dict[str, dict[str, tuple[Probe, str]]] = {
         "python": _PYTHON,
         "python libraries": _REQUESTS,
         "consul agent": _AGENT,
+        "consul rights of the balancer": _rights("balancer"),
         "clock": _CLOCK,
     },
 }

@@ -14,8 +14,10 @@ from typing import Sequence
 from .._clients.consul import Consul
 from .._clients.supervisor import Supervisor
 from .._clients.systemd import Systemd
+from .._domain import consul_rights
 from .._domain.errors import AutoscaleError
 from .._domain.instance import Paths, safe_folder
+from .rights import require
 from .supervisor import SupervisorProvider
 from .systemd import SystemdProvider
 
@@ -52,5 +54,6 @@ def orphans(state_dir: str, consul: Consul, consul_url: str) -> str:
     here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     left = sorted(here - set(consul.agent_services()))
     if left:
+        require(consul, [consul_rights.service()], f"does not show {', '.join(left)}")
         raise AutoscaleError(f"{', '.join(left)} in {folder} not registered at {consul_url}")
     return f"{len(here)} instances, all registered"

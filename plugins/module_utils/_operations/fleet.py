@@ -91,13 +91,14 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     now = time.time()
     require_known_groups(request.described, request.groups)
     require_balanceable(request.described, kinds_of(request.hosts, request.groups.get(request.balancers, ())))
-    records = select(_with_described(read_records(consul, signing), request.described), request.services)
+    records = select(_with_described(read_records(consul, signing, _expected(request)), request.described), request.services)
     by_service = {
         name: dataclasses.replace(_with_override(record, request, now), removing=record.removing or request.removing)
         for name, record in records.by_service.items()
     }
     nodes = {str(host["node"]): str(host["name"]) for host in request.hosts}
     catalog = read_catalog(consul, by_service, nodes, now)
+    by_service = {name: record for name, record in by_service.items() if name not in catalog.hidden}
     observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now), now)
     situations = tuple(
         Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
@@ -113,10 +114,14 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
         size=catalog.size,
     )
     plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit))
-    problems = tuple(f"{name}: {problem}" for name, problem in records.problems.items())
+    problems = tuple(f"{name}: {problem}" for name, problem in {**records.problems, **catalog.hidden}.items())
     problems += tuple(f"{name}: {line}" for name, lines in catalog.refused.items() for line in lines)
     problems += tuple(problem for made in plans for problem in made.problems)
     return Picture(situations, plans, catalog, problems, now)
+
+
+def _expected(request: Request) -> tuple[str, ...]:
+    return request.services or tuple(service.name for service in request.described)
 
 
 def _decision(record: Record, observed: Observation, request: Request, now: float) -> Decision:

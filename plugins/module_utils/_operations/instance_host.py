@@ -83,6 +83,10 @@ def look(host: Host, jobs: list[Job]) -> dict[str, Registered]:
     registered: dict[str, Registered] = {}
     try:
         registered = registration.at_agent(host.consul)
+        hidden = registration.hidden(host.consul, registered, {job.id: job.service for job in jobs})
+        for job in jobs:
+            if job.id in hidden:
+                job.error = AutoscaleError(f"instance {hidden[job.id]}")
     except AutoscaleError as error:
         _refuse(jobs, error)
     for provider, mine in by_provider(jobs).items():

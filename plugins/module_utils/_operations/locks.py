@@ -21,7 +21,7 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, NoReturn, Seque
 from .._clients.consul import Consul
 from .._clients.consul_transaction import MAX_BYTES, TooManyOperations, encoded
 from .._clients.http_client import HttpError, Unreachable
-from .._domain.consul_rights import right_needed
+from .._domain.consul_rights import DENIED
 from .._domain.errors import AutoscaleError, LockLost
 from .._domain.transaction import fitting
 from .lease import lock_key
@@ -304,8 +304,8 @@ def _not_written(consul: Consul, session: str | None, service: str, lock: str, w
     told = f"Consul at {consul.url} answered: {'; '.join(dict.fromkeys(reasons))}"
     if not _is_ours(consul, session, lock):
         raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
-    if any("denied" in reason.lower() for reason in reasons):
-        raise AutoscaleError(f"the token may not write {keys}: it needs {right_needed('PUT /v1/txn')}. {told}")
+    if any(DENIED in reason for reason in reasons):
+        raise AutoscaleError(f"{keys} were not written, since Consul does not let us. {told}")
     raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
 
 

@@ -11,7 +11,7 @@ import json
 from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
-from .._domain import names
+from .._domain import consul_rights, names
 from .._domain.documents import ROOT
 from .._domain.errors import AutoscaleError
 from .._domain.maintenance import due
@@ -20,6 +20,7 @@ from .batch import Failure, Result
 from .lease import Lease
 from .outcome import Change
 from .registration import check_owner
+from .rights import require
 
 NODE_MAINTENANCE = "_node_maintenance"
 _SERF_CHECK = "serfHealth"
@@ -71,9 +72,12 @@ def remove_from_dead_node(
     """
     known = consul.catalog_node(names.host_name(node))
     if not known.get("Node"):
-        return Result(warnings=(f"Consul at {consul.url} knows no node {node!r}, or the token may not read it: nothing was done",))
+        require(consul, [consul_rights.node(node)], f"shows no node {node!r}")
+        return Result(warnings=(f"Consul at {consul.url} knows no node {node!r}: nothing was done",))
     checks = consul.health_node(node)
     have = registered(known.get("Services") or {}, {str(check.get("CheckID")): check for check in checks})
+    hidden = [consul_rights.service(name) for identity, name in owners.items() if identity not in have]
+    require(consul, hidden, f"does not show all of the instances on {node!r}")
     leaving = [have[identity] for identity in (owners or have) if identity in have]
     if not leaving:
         return Result()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
-from .._domain import names
+from .._domain import consul_rights, names
 from .._domain import observation as seen
 from .._domain.documents import Record
 from .._domain.errors import AutoscaleError, quoted
@@ -20,6 +20,7 @@ from .._domain.observation import Instance, Observation, Reading, Times
 from .._domain.placement import Host
 from .._domain.registration import OUR_REASON
 from .._domain.usable import refusal, require_usable, without_doubles
+from .rights import MissingRight, missing
 from .schedules import Calendar
 
 MARK = "autoscale-service"
@@ -39,6 +40,7 @@ class Catalog:
         ports: taken ports by node, of any registered service.
         size: how many instances there are, of all services of ours.
         refused: by service: what is registered as an instance and is none that can be used, and why.
+        hidden: by service why nothing can be concluded from its instances: the token may not see them.
     """
 
     instances: Mapping[str, tuple[Instance, ...]]
@@ -48,6 +50,7 @@ class Catalog:
     ports: Mapping[str, frozenset[int]]
     size: int = 0
     refused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    hidden: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[str, str], now: float) -> Catalog:
@@ -55,6 +58,9 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
 
     Args:
         nodes: the inventory's host name by Consul node; what lies on other nodes is read too, but has no host.
+
+    Raises:
+        MissingRight: a node of the inventory is not there, and the token could not see it if it were.
     """
     addresses = {node["Node"]: node["Address"] for node in consul.catalog_nodes()}
     checks: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -91,7 +97,8 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
             instances.setdefault(name, []).append(instance)
     chosen = {name: without_doubles(name, found, refused) for name, found in instances.items()}
     told = {name: tuple(lines) for name, lines in refused.items()}
-    return Catalog(chosen, since, alive, addresses, ports, size, told)
+    hidden = _hidden(consul, records, nodes, addresses.keys(), instances)
+    return Catalog(chosen, since, alive, addresses, ports, size, told, hidden)
 
 
 def _on_refused_nodes(
@@ -104,6 +111,32 @@ def _on_refused_nodes(
         if instance_id and name in records and node in addresses and not names.HOST_NAME.fullmatch(node):
             refused.setdefault(name, []).append(refusal(instance_id, node, f"host name {quoted(node)} is not allowed"))
     return refused
+
+
+def _hidden(
+    consul: Consul,
+    records: Mapping[str, Record],
+    nodes: Mapping[str, str],
+    shown: Iterable[str],
+    instances: Mapping[str, Sequence[Instance]],
+) -> dict[str, str]:
+    """Services of which fewer instances are shown than there ought to be, because the token may not see them.
+
+    One question more, and only where something is not there, or a newer server says that it left something out.
+    """
+    fewer = [name for name, record in records.items() if len(instances.get(name, ())) < (1 if record.scale is None else record.scale)]
+    doubtful = {consul_rights.service(name): name for name in (records if consul.filtered else fewer)}
+    hosts = {consul_rights.node(node) for node in nodes if node not in shown}
+    if doubtful and not nodes:
+        hosts = {consul_rights.node()}
+    lacking = missing(consul, [*hosts, *doubtful])
+    blind = [right for right in lacking if right in hosts]
+    if blind:
+        raise MissingRight(f"Consul at {consul.url} does not show the nodes of the inventory to us: {consul_rights.lacks(blind)}")
+    return {
+        doubtful[right]: f"its instances are not shown to us, and nothing is concluded from that: {consul_rights.lacks([right])}"
+        for right in lacking
+    }
 
 
 def _instance(

@@ -74,7 +74,7 @@ def pause(consul: Consul, name: str, what: str, seconds: float, signing: Signing
 
 
 def _recorded(consul: Consul, name: str, signing: Signing) -> Record:
-    records = select(read_records(consul, signing), [name])
+    records = select(read_records(consul, signing, [name]), [name])
     if name in records.problems:
         raise AutoscaleError(f"{name}: {records.problems[name]}")
     record = records.by_service[name]

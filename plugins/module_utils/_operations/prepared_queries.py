@@ -11,11 +11,13 @@ from typing import Any, Mapping
 
 from .._clients.consul import Consul
 from .._clients.http_client import HttpError
+from .._domain import consul_rights
 from .._domain.catalog_query import place
 from .._domain.errors import AutoscaleError
 from .._domain.prepared_query import PreparedQuery, template_name
 from .lease import Lease
 from .outcome import Change, Outcome
+from .rights import require
 
 
 def ensure(consul: Consul, options: Mapping[str, Any], lease: Lease, *, check_mode: bool) -> Outcome:
@@ -68,6 +70,7 @@ def _find(consul: Consul, name: str, where: Mapping[str, str]) -> tuple[str | No
     for raw in consul.query_list(params={**where, "consistent": ""}):
         if raw["Name"] == name:
             return str(raw["ID"]), PreparedQuery.from_consul(raw)
+    require(consul, [consul_rights.query(name)], f"shows no prepared query {name!r}")
     return None, None
 
 

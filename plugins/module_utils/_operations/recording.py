@@ -35,7 +35,7 @@ def record(
     names = tuple(services)
     if not names:
         return
-    for name, known in select(read_records(consul, signing), names).by_service.items():
+    for name, known in select(read_records(consul, signing, names), names).by_service.items():
         contents: dict[str, Mapping[str, Any] | None] = {}
         if pools.get(name):
             confirmed = {**known.pools, **pools[name]}

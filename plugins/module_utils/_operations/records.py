@@ -13,10 +13,11 @@ import time
 from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
-from .._domain import names
+from .._domain import consul_rights, names
 from .._domain.documents import ROOT, Record, Signing, key_of, read_record, write_document
 from .._domain.errors import AutoscaleError
 from .locks import Conflict, write_guarded
+from .rights import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +28,16 @@ class Records:
     problems: Mapping[str, str]
 
 
-def read_records(consul: Consul, signing: Signing) -> Records:
+def read_records(consul: Consul, signing: Signing, wanted: Iterable[str] = ()) -> Records:
     """Read everything below autoscale/ in one call.
 
     A service whose documents cannot be trusted or understood is a problem of its own and never hides the others.
+
+    Args:
+        wanted: services that the caller expects to find, if any; all are read anyway.
+
+    Raises:
+        MissingRight: nothing is there, or not what is wanted, and the token could not see it if it were.
     """
     documents: dict[str, dict[str, str]] = {}
     indices: dict[str, dict[str, int]] = {}
@@ -45,6 +52,7 @@ def read_records(consul: Consul, signing: Signing) -> Records:
             continue
         documents.setdefault(service, {})[document] = entry.value
         indices.setdefault(service, {})[document] = entry.modify_index
+    _require_readable(consul, documents, wanted)
     records: dict[str, Record] = {}
     problems: dict[str, str] = {}
     for service, texts in sorted(documents.items()):
@@ -59,6 +67,16 @@ def read_records(consul: Consul, signing: Signing) -> Records:
         else:
             records[service] = dataclasses.replace(record, lock=locks.get(service))
     return Records(records, problems)
+
+
+def _require_readable(consul: Consul, documents: Mapping[str, Mapping[str, str]], wanted: Iterable[str]) -> None:
+    """What is not there may be there for others: services that are not there at all, and a release without its scale.
+
+    Where nothing at all is there, the read itself has made sure.
+    """
+    keys = [f"{ROOT}/{name}/" for name in wanted if name not in documents] if documents else []
+    keys += [key_of(name, "scale") for name, texts in documents.items() if "release" in texts and "scale" not in texts]
+    require(consul, [consul_rights.key(key) for key in keys], f"showed nothing at {', '.join(keys)}")
 
 
 def select(records: Records, services: Iterable[str]) -> Records:

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
 from .._clients.http_client import HttpError
-from .._domain import names
+from .._domain import consul_rights, names
 from .._domain.consul_features import require_known
 from .._domain.errors import AutoscaleError
 from .._domain.maintenance import due
@@ -24,13 +24,28 @@ from .._domain.secrets import masked_url
 from .batch import Failure, Result
 from .lease import RENEW_EVERY_SECONDS, Lease
 from .outcome import Change
+from .rights import missing, require
 
 _OUTPUT_LIMIT = 300
+_NOT_THERE = "not in the catalog"
 
 
 def at_agent(consul: Consul) -> dict[str, Registered]:
     """Everything registered at the agent by instance id, in two reads, whatever its number."""
     return registered(consul.agent_services(), consul.agent_checks())
+
+
+def hidden(consul: Consul, have: Mapping[str, Registered], owners: Mapping[str, str]) -> dict[str, str]:
+    """Instances that the agent does not show, and could not: by id why. Only what is not shown is asked about, in one question.
+
+    Args:
+        have: what the agent shows.
+        owners: the service of each instance that is looked for; empty where it is not known.
+    """
+    # Whoever looks for an instance is going to change it. Of a service whose name is not known, seeing it has to do.
+    asked = {key: consul_rights.service(name, "write" if name else "read") for key, name in owners.items() if key not in have}
+    lacking = missing(consul, asked.values())
+    return {key: f"{key}: {consul_rights.lacks([right])}; nothing was changed" for key, right in asked.items() if right in lacking}
 
 
 def ensure(consul: Consul, registrations: Sequence[Registration], lease: Lease, check_mode: bool) -> Result:
@@ -161,7 +176,7 @@ def wait_passing(
         stable_seconds: an instance counts when it was passing this long without a break; 0 takes the first sight.
     """
     deadline = time.monotonic() + deadline_seconds
-    waiting = dict.fromkeys(ids, "not in the catalog")
+    waiting = dict.fromkeys(ids, _NOT_THERE)
     since: dict[str, float] = {}
     index = 0
     try:
@@ -172,7 +187,7 @@ def wait_passing(
             now = time.monotonic()
             states = {entry["Service"]["ID"]: unhealthy(entry) for entry in entries}
             for identity in list(waiting):
-                state = states.get(identity, "not in the catalog")
+                state = states.get(identity, _NOT_THERE)
                 if state is not None:
                     waiting[identity] = state
                     since.pop(identity, None)
@@ -182,6 +197,8 @@ def wait_passing(
                     del waiting[identity]
             if now >= deadline:
                 break
+        if _NOT_THERE in waiting.values():
+            require(consul, [consul_rights.service(service), consul_rights.node()], f"shows no instance of {service} that is waited for")
     except AutoscaleError as error:
         return tuple(Failure(service, identity, error.message) for identity in waiting)
     seen = {**waiting, **_at_agent_unhealthy(consul, waiting)} if waiting else {}
@@ -222,9 +239,13 @@ def _each(
         return Result()
     try:
         have = at_agent(consul)
+        unseen = hidden(consul, have, {item[1]: item[0] for item in items})
     except AutoscaleError as error:
         return Result(failures=tuple(Failure(item[0], item[1], error.message) for item in items))
     for item in items:
+        if item[1] in unseen:
+            failures.append(Failure(item[0], item[1], unseen[item[1]]))
+            continue
         existing = have.get(item[1])
         try:
             change, warning = one(item, existing)

@@ -11,6 +11,7 @@ import os
 from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
+from .._domain import consul_rights
 from .._domain.documents import ROOT, Record, Signing, key_of, release_content
 from .._domain.errors import AutoscaleError, InvalidDescription, quoted
 from .._domain.service import Service
@@ -20,6 +21,7 @@ from .lease import lock_key
 from .observe import MARK
 from .outcome import Change, Outcome
 from .records import read_records, write_documents
+from .rights import require
 
 try:
     import yaml
@@ -89,7 +91,7 @@ def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, lo
     services = tuple(services)
     if not services:
         raise AutoscaleError("no service is described: set autoscale_services, or autoscale_services_dir to a folder of descriptions")
-    recorded = read_records(consul, signing)
+    recorded = read_records(consul, signing, [service.name for service in services])
     refused = [f"{name}: {text}" for name, text in recorded.problems.items() if name in {service.name for service in services}]
     changes = []
     writes = []
@@ -118,7 +120,7 @@ def _indices_of_refused(consul: Consul, service: str) -> dict[str, int]:
 
 def begin_removal(consul: Consul, name: str, signing: Signing, *, locking: locks.Locking, check_mode: bool) -> Outcome:
     """Mark a service as being removed, so that a run that is killed can be resumed; an absent service is nothing to do."""
-    recorded = read_records(consul, signing)
+    recorded = read_records(consul, signing, [name])
     if name in recorded.problems:
         raise AutoscaleError(f"{name}: {recorded.problems[name]}")
     record = recorded.by_service.get(name)
@@ -145,6 +147,8 @@ def finish_removal(consul: Consul, name: str, *, locking: locks.Locking, check_m
     left = sorted(entry["Service"]["ID"] for entry in entries if (entry["Service"].get("Meta") or {}).get(MARK) == name)
     if left:
         raise AutoscaleError(f"{name}: still has instances in Consul: {', '.join(map(quoted, left))}; run the playbook remove again")
+    if not entries:
+        require(consul, [consul_rights.service(name), consul_rights.node()], f"showed no instance of {name}")
     if not check_mode:
         with locks.held(consul, [name], locking) as session:
             for key in keys:

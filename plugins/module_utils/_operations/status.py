@@ -31,17 +31,18 @@ def status(consul: Consul, signing: Signing, services: Iterable[str], described:
         described: descriptions at hand; where one differs from the release, the drift is told.
         nodes: the inventory's host name by Consul node.
     """
-    now = time.time()
-    records = select(read_records(consul, signing), services)
+    now, services = time.time(), tuple(services)
+    records = select(read_records(consul, signing, services), services)
     catalog = read_catalog(consul, records.by_service, nodes, now)
+    shown = {name: record for name, record in records.by_service.items() if name not in catalog.hidden}
     at_hand = {service.name: service for service in described}
     calendar = Calendar(now)
     rows = [
         _row(record, catalog.instances.get(name, ()), at_hand.get(name), calendar.evaluate(record.service.scale.schedules), now)
-        for name, record in records.by_service.items()
+        for name, record in shown.items()
     ]
     lines = _table([_HEADINGS] + [_cells(row) for row in rows])
-    problems = {**records.problems, **{name: "; ".join(those) for name, those in catalog.refused.items()}}
+    problems = {**records.problems, **catalog.hidden, **{name: "; ".join(those) for name, those in catalog.refused.items()}}
     lines += [f"{name}: {problem}" for name, problem in problems.items()]
     return Outcome(facts={"services": rows, "table": lines, "problems": problems})
 
