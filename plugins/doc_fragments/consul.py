@@ -27,6 +27,11 @@ options:
     description: Seconds for connecting and for each answer. The time that a waiting query may last is added to it.
     type: float
     default: 10.0
+  consul_version:
+    description:
+      - Version of Consul, such as V(1.8.7), where the token has no right to ask for it (C(agent:read)).
+      - What a version does not know is refused with the reason, and never sent.
+    type: str
 requirements:
   - The Python library requests on the host on which the module runs.
   - Consul 1.8 or later.

@@ -54,6 +54,11 @@ options:
     default: 10
     vars:
       - name: autoscale_consul_timeout
+  consul_version:
+    description: Version of Consul, such as V(1.8.7), where the token has no right to ask for it (C(agent:read)).
+    type: str
+    vars:
+      - name: autoscale_consul_version
 notes:
   - To a token without the right to read a service, Consul answers with an empty list and not with an error. So an empty answer is
     no proof that nothing is there. With O(require=true) it is an error.

@@ -17,7 +17,9 @@ from ..module_utils._clients.consul import Consul
 from ..module_utils._clients.prometheus import Prometheus
 from ..module_utils._domain.errors import AutoscaleError
 
-_VARIABLES = tuple(f"autoscale_{noun}_{option}" for noun in ("consul", "prometheus") for option in ("url", "token", "ca_path", "timeout"))
+_VARIABLES = tuple(
+    f"autoscale_{noun}_{option}" for noun in ("consul", "prometheus") for option in ("url", "token", "ca_path", "timeout", "version")
+)
 
 
 class Options(Protocol):
@@ -41,6 +43,7 @@ def consul_of(plugin: Options) -> Consul:
         token=plugin.get_option("consul_token"),
         ca_path=plugin.get_option("consul_ca_path"),
         timeout=plugin.get_option("consul_timeout"),
+        version=plugin.get_option("consul_version"),
     )
 
 

@@ -11,8 +11,9 @@ import base64
 import dataclasses
 from typing import Any, Mapping
 
+from .._domain.consul_version import Version, read_version
 from .._domain.errors import AutoscaleError
-from .http_client import HttpClient, path_of
+from .http_client import HttpClient, HttpError, path_of
 
 # Consul refuses larger values with 413, and may close the socket in the middle of the upload.
 MAX_VALUE_BYTES = 512 * 1024
@@ -37,15 +38,43 @@ class Consul:
         token: ACL token, sent in a header only.
         ca_path: file of the certificate authority for https.
         timeout: seconds; waits of blocking queries are added to it.
+        version: of the server, such as "1.8.7"; None asks the agent when it is needed.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, ca_path: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        ca_path: str | None = None,
+        timeout: float = 10.0,
+        version: str | None = None,
+    ) -> None:
         headers = {"X-Consul-Token": token} if token else {}
         self._http = HttpClient(url, what="Consul", headers=headers, ca_path=ca_path, timeout=timeout)
         self._timeout = timeout
+        self._version = read_version(version, "consul_version") if version else None
         self.url = self._http.base_url
 
     # the local agent
+
+    def version(self) -> Version:
+        """Major, minor and patch of the agent that answers, asked for once; the option consul_version goes before.
+
+        Raises:
+            AutoscaleError: the token may not read the agent, and consul_version was not given.
+        """
+        if self._version is None:
+            try:
+                answer = self.agent_self()
+            except HttpError as error:
+                if error.status != 403:
+                    raise
+                raise AutoscaleError(
+                    f"{error.message}\nConsul's version is not known: give the token the right agent:read, or set consul_version"
+                ) from None
+            self._version = read_version(str((answer.get("Config") or {}).get("Version")), f"Config.Version of Consul at {self.url}")
+        return self._version
 
     def agent_self(self) -> dict[str, Any]:
         return dict(self._get(path_of("v1", "agent", "self")) or {})

@@ -34,6 +34,7 @@ CONSUL = ArgumentSpec(
         "consul_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["CONSUL_HTTP_TOKEN"])},
         "consul_ca_path": {"type": "path"},
         "consul_timeout": {"type": "float", "default": 10.0},
+        "consul_version": {"type": "str"},
     }
 )
 

@@ -19,4 +19,5 @@ def consul_from(params: Mapping[str, Any]) -> Consul:
         token=params["consul_token"],
         ca_path=params["consul_ca_path"],
         timeout=params["consul_timeout"],
+        version=params["consul_version"],
     )

@@ -44,6 +44,7 @@ class Setup:
     consul_token: str | None
     consul_ca_path: str | None
     consul_timeout: float
+    consul_version: str | None
     consul_node: str
     prometheus_url: str
     prometheus_timeout: float
