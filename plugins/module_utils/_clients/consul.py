@@ -138,6 +138,26 @@ class Consul:
         response = self._http.request("GET", path_of("v1", "health", "service", name), params=query, timeout=timeout)
         return self._http.parsed(response), int(response.headers.get("X-Consul-Index", 0))
 
+    # the cluster of servers
+
+    def status_leader(self) -> str:
+        """Address and port of the leader, empty when none is known; needs no right."""
+        return str(self._get(path_of("v1", "status", "leader")) or "")
+
+    def status_peers(self) -> list[str]:
+        """Address and port of each server; needs no right."""
+        return list(self._get(path_of("v1", "status", "peers")) or [])
+
+    def raft_servers(self) -> list[dict[str, Any]]:
+        """The servers of the cluster as the leader has them; needs operator:read."""
+        return list(self._get(path_of("v1", "operator", "raft", "configuration")).get("Servers") or [])
+
+    def autopilot_servers(self) -> list[dict[str, Any]]:
+        """What the leader says of the servers' health, a few seconds old at the most; needs operator:read."""
+        # It answers with 429 when one of them is not healthy.
+        response = self._http.request("GET", path_of("v1", "operator", "autopilot", "health"), allow=(429,))
+        return list(self._http.parsed(response).get("Servers") or [])
+
     # key/value
 
     def kv_get(self, key: str) -> KvEntry | None:
