@@ -6,8 +6,8 @@
 """The hosts lab: containers that run systemd and act as hosts, with fixed addresses, reached by ssh as in production.
 
 Three Consul servers, Prometheus beside the first, a balancer, and three application hosts, one of them a Debian 11 with Python 3.9; each
-of these has a Consul agent. `hosts.py up` starts what is not running and is quick when all of it is, `hosts.py down` takes it away, `hosts.py images`
-only makes the images. Its inventory is inventories/lab. Needs root, podman with runc and netavark, and debootstrap.
+of these has a Consul agent. `hosts.py up` starts what is not running and is quick when all of it is, `hosts.py down` takes it away,
+`hosts.py images` only makes the images. Its inventory is inventories/lab. Needs root, podman with runc and netavark, and debootstrap.
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ class HostsLab:
             current = {name: f"{state.image} {state.labels.get('edition')}" for name, state in self.podman.running().items()}
             # One of another image, or that was made by another edition of this file, is made anew.
             stale = [
-                machine for machine in MACHINES if current.get(self.container(machine.name)) != f"{names[machine.release]} {self._edition()}"
+                machine
+                for machine in MACHINES
+                if current.get(self.container(machine.name)) != f"{names[machine.release]} {self._edition()}"
             ]
             # With an empty server among old ones the cluster would have no quorum: then all of the lab.
             if any(machine.name in SERVERS for machine in stale):
@@ -223,7 +225,13 @@ class HostsLab:
 
     def _remove(self) -> None:
         for machine in MACHINES:
-            self.podman("rm", "--force", "--ignore", "--time", "1", self.container(machine.name))
+            self._remove_one(machine.name)
+
+    def _remove_one(self, name: str) -> None:
+        # On a busy machine podman may find one stopped while it is about to kill it; the next try finds it so.
+        self.podman("kill", self.container(name), check=False)
+        self.podman("rm", "--force", "--ignore", "--time", "1", self.container(name), check=False)
+        self.podman("rm", "--force", "--ignore", "--time", "1", self.container(name))
 
     def _network(self) -> None:
         if self._prefix not in self.podman("network", "ls", "--format", "{{.Name}}").split():
@@ -235,7 +243,7 @@ class HostsLab:
 
     def _create(self, machine: Machine, image: str) -> None:
         name = self.container(machine.name)
-        self.podman("rm", "--force", "--ignore", "--time", "1", name)
+        self._remove_one(machine.name)
         options = ["--name", name, "--hostname", machine.name, "--network", self._prefix, "--ip", self.address(machine.name)]
         # Mount namespaces, without which no unit can be hardened.
         options += ["--systemd", "always", "--cap-add", "SYS_ADMIN", "--label", f"edition={self._edition()}"]
@@ -322,7 +330,9 @@ class HostsLab:
             keys.append(wait_until(functools.partial(_host_key, self.address(machine.name)), f"ssh answers on {machine.name}", 60))
         # Labs on other networks have theirs in it, too.
         known = self.folder / "known_hosts"
-        others = [line for line in known.read_text().splitlines(keepends=True) if not line.startswith(f"{self.net}.")] if known.exists() else []
+        others = (
+            [line for line in known.read_text().splitlines(keepends=True) if not line.startswith(f"{self.net}.")] if known.exists() else []
+        )
         replace_text(known, "".join(others + keys))
 
     def _choose_balancer(self) -> None:

@@ -41,7 +41,9 @@ def main() -> None:
             failed += 1
         time.sleep(0.05)
     longest = max(longest, time.monotonic() - last)
-    arguments.out.write_text(json.dumps({"written": written, "failed": failed, "longest_gap": longest, "seconds": time.monotonic() - first}))
+    arguments.out.write_text(
+        json.dumps({"written": written, "failed": failed, "longest_gap": longest, "seconds": time.monotonic() - first})
+    )
 
 
 if __name__ == "__main__":

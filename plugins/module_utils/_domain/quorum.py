@@ -24,6 +24,7 @@ class ClusterServer:
         serf: what gossip says of it: alive, failed, left; none when it is not a member.
         healthy: what autopilot says: alive, in touch with the leader, and not far behind. None when it says nothing yet.
         last_index: of its log.
+        answers: whether something listens at its address now; what the others say is seconds old.
     """
 
     id: str
@@ -34,6 +35,7 @@ class ClusterServer:
     serf: str
     healthy: bool | None
     last_index: int
+    answers: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +122,8 @@ def _unwell(server: ClusterServer) -> list[str]:
     named = f"the server {server.name} ({server.address})"
     if server.serf != "alive":
         return [f"{named} is {server.serf} as a member"]
+    if not server.answers:
+        return [f"{named} does not answer"]
     if not server.healthy:
         return [f"{named} is not known to be healthy: in touch with the leader, and not far behind it"]
     return []

@@ -12,11 +12,13 @@ from typing import Any
 
 from .._clients.consul import Consul
 from .._clients.http_client import HttpError
+from .._clients.sockets import answers_at
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.quorum import Cluster, ClusterServer, LocalAgent, silence, unsettled
 from .outcome import Outcome
 
 _POLL_SECONDS = 0.25
+_ANSWER_SECONDS = 2.0
 _SERF = {1: "alive", 2: "leaving", 3: "left", 4: "failed"}
 # Known for a short while after an agent has started, of a token that is right.
 _ACL_NOT_READY = "ACL not found"
@@ -128,6 +130,7 @@ def _server(peer: dict[str, Any], health: dict[str, Any]) -> ClusterServer:
         serf=str(health.get("SerfStatus") or "unknown"),
         healthy=health.get("Healthy"),
         last_index=int(health.get("LastIndex") or 0),
+        answers=answers_at(str(peer["Address"]), _ANSWER_SECONDS),
     )
 
 
