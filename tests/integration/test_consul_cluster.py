@@ -119,7 +119,7 @@ def written(folder: Path, *, check: bool = False, tokens=None, **settings):
     return configure(
         ConsulProgram(find_program("consul")),
         AgentFile(str(folder / "agent.json"), pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name),
-        settings={"data_dir": str(folder / "data"), **settings},
+        settings={"data_dir": str(folder / "data"), "retry_join": ["192.0.2.5"], **settings},
         secrets={"acl_tokens": tokens or {}},
         started_with={"unit": "a unit"},
         record=folder / "agent.applied",
@@ -179,6 +179,7 @@ def test_an_agent_takes_over_by_a_reload_what_is_said_to_need_no_more(network, f
     settings = {
         "server": True,
         "bootstrap_expect": 1,
+        "retry_join": [],
         "raft_multiplier": 1,
         "bind_addr": address,
         "client_addr": address,

@@ -84,8 +84,11 @@ def agent_config(settings: Mapping[str, Any], secrets: Mapping[str, Any], versio
     peers = [item.text(**_PEER) for item in at["retry_join"].items()]
     if peers:
         config["retry_join"] = peers
+    expected = at["bootstrap_expect"].integer(3, at_least=1, at_most=11)
+    if not peers and "retry_join" not in at["config"].entries() and not (server and expected == 1):
+        at["retry_join"].refuse("must name the servers, but for the only one of a cluster (consul_bootstrap_expect: 1)")
     if server:
-        config["bootstrap_expect"] = at["bootstrap_expect"].integer(3, at_least=1, at_most=11)
+        config["bootstrap_expect"] = expected
         config["performance"] = {"raft_multiplier": at["raft_multiplier"].integer(5, at_least=1, at_most=10)}
     ports = _ports(at["ports"], version)
     if ports:

@@ -32,7 +32,7 @@ PLAINLY: dict[str, Any] = {
     "bind_addr": "",
     "advertise_addr": "",
     "client_addr": "127.0.0.1",
-    "retry_join": [],
+    "retry_join": ["192.0.2.5"],
     "retry_interval": "30s",
     "bootstrap_expect": 3,
     "raft_multiplier": 5,
@@ -59,6 +59,7 @@ def test_nothing_set_is_an_agent_that_is_closed() -> None:
         "enable_local_script_checks": False,
         "log_level": "INFO",
         "retry_interval": "30s",
+        "retry_join": ["192.0.2.5"],
         "server": False,
     }
 
@@ -113,6 +114,8 @@ def test_further_keys_are_merged_into_what_the_role_says() -> None:
         ({"client_addr": "0.0.0.0;x"}, r"consul_client_addr: must be an IP address"),
         ({"node_name": "a\n"}, r"consul_node_name: must be letters"),
         ({"data_dir": "/var/lib/con sul"}, r"consul_data_dir: must be an absolute path"),
+        ({"retry_join": []}, r"consul_retry_join: must name the servers"),
+        ({"retry_join": [], "server": True}, r"consul_retry_join: must name the servers"),
         ({"retry_join": ["a b"]}, r"consul_retry_join\[0\]: must be ADDRESS"),
         ({"tokens": {"agent": TOKEN}}, r"consul_acl\.enabled: must be true where tokens are given"),
         ({"acl": {"enabled": True}, "tokens": {"boss": TOKEN}}, r"consul_acl\.tokens\.boss: is not known"),
