@@ -5,9 +5,9 @@
 
 """The hosts lab: containers that run systemd and act as hosts, with fixed addresses, reached by ssh as in production.
 
-A Consul server with Prometheus beside it, a balancer, and three application hosts, one of them a Debian 11 with Python 3.9; each has a
-Consul agent. `hosts.py up` starts what is not running and is quick when all of it is, `hosts.py down` takes it away, `hosts.py images`
-only makes the images. Its inventory is inventories/lab. Needs root, podman with runc and netavark, and debootstrap.
+Three Consul servers, Prometheus beside the first, a balancer, and three application hosts, one of them a Debian 11 with Python 3.9; each
+of these has a Consul agent. `hosts.py up` starts what is not running and is quick when all of it is, `hosts.py down` takes it away,
+`hosts.py images` only makes the images. Its inventory is inventories/lab. Needs root, podman with runc and netavark, and debootstrap.
 """
 
 from __future__ import annotations
@@ -76,11 +76,14 @@ class Machine:
 
 MACHINES = (
     Machine("con1", "bullseye", 5, ("prometheus",)),
+    Machine("con2", "bullseye", 6),
+    Machine("con3", "bullseye", 7),
     Machine("lb1", "bookworm", 21),
     Machine("app1", "bookworm", 11),
     Machine("app2", "bookworm", 12),
     Machine("app3", "bullseye", 13),
 )
+SERVERS = ("con1", "con2", "con3")
 APP_HOSTS = ("app1", "app2", "app3")
 _DROP_RULES = (("INPUT", "!", "--in-interface", "lo", "--jump", "DROP"), ("OUTPUT", "!", "--out-interface", "lo", "--jump", "DROP"))
 
@@ -144,9 +147,17 @@ class HostsLab:
             self._network()
             current = {name: f"{state.image} {state.labels.get('edition')}" for name, state in self.podman.running().items()}
             # One of another image, or that was made by another edition of this file, is made anew.
-            for machine in MACHINES:
-                if current.get(self.container(machine.name)) != f"{names[machine.release]} {self._edition()}":
-                    self._create(machine, names[machine.release])
+            stale = [
+                machine
+                for machine in MACHINES
+                if current.get(self.container(machine.name)) != f"{names[machine.release]} {self._edition()}"
+            ]
+            # With an empty server among old ones the cluster would have no quorum: then all of the lab.
+            if any(machine.name in SERVERS for machine in stale):
+                stale = list(MACHINES)
+                self._remove()
+            for machine in stale:
+                self._create(machine, names[machine.release])
             self._wait_ready()
             self._choose_balancer()
             self._list_artifacts()
@@ -155,8 +166,7 @@ class HostsLab:
     def down(self) -> None:
         """Take everything away but the images."""
         with self._locked():
-            for machine in MACHINES:
-                self.podman("rm", "--force", "--ignore", "--time", "1", self.container(machine.name))
+            self._remove()
             self.podman("network", "rm", "--force", self._prefix, check=False)
 
     # what a person at a host would do, and what can happen to one
@@ -222,6 +232,16 @@ class HostsLab:
         if not self.key.exists():
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "autoscale lab", "-f", str(self.key)], check=True)
 
+    def _remove(self) -> None:
+        for machine in MACHINES:
+            self._remove_one(machine.name)
+
+    def _remove_one(self, name: str) -> None:
+        # On a busy machine podman may find one stopped while it is about to kill it; the next try finds it so.
+        self.podman("kill", self.container(name), check=False)
+        self.podman("rm", "--force", "--ignore", "--time", "1", self.container(name), check=False)
+        self.podman("rm", "--force", "--ignore", "--time", "1", self.container(name))
+
     def _network(self) -> None:
         if self._prefix not in self.podman("network", "ls", "--format", "{{.Name}}").split():
             self.podman("network", "create", "--disable-dns", "--subnet", f"{self.net}.0/24", "--gateway", f"{self.net}.1", self._prefix)
@@ -232,7 +252,7 @@ class HostsLab:
 
     def _create(self, machine: Machine, image: str) -> None:
         name = self.container(machine.name)
-        self.podman("rm", "--force", "--ignore", "--time", "1", name)
+        self._remove_one(machine.name)
         options = ["--name", name, "--hostname", machine.name, "--network", self._prefix, "--ip", self.address(machine.name)]
         # Mount namespaces, without which no unit can be hardened.
         options += ["--systemd", "always", "--cap-add", "SYS_ADMIN", "--label", f"edition={self._edition()}"]
@@ -268,12 +288,14 @@ class HostsLab:
         return haproxy_base(self.address("lb1"), socket="/run/haproxy/admin.sock", state="/var/lib/haproxy/servers.state", user="haproxy")
 
     def _agent(self, machine: Machine) -> dict[str, Any]:
-        is_server = machine.name == "con1"
-        role = {"server": True, "bootstrap_expect": 1} if is_server else {"retry_join": [self.address("con1")], "retry_interval": "1s"}
+        is_server = machine.name in SERVERS
+        role = {"server": True, "bootstrap_expect": len(SERVERS)} if is_server else {}
         return {
             "node_name": machine.name,
             "data_dir": "/var/lib/consul",
             "bind_addr": self.address(machine.name),
+            "retry_join": [self.address(name) for name in SERVERS],
+            "retry_interval": "1s",
             "client_addr": "0.0.0.0" if is_server else "127.0.0.1",
             "ports": {"dns": -1, "grpc": -1, "serf_wan": -1},
             "performance": {"raft_multiplier": 1},
@@ -315,12 +337,24 @@ class HostsLab:
         keys = []
         for machine in MACHINES:
             keys.append(wait_until(functools.partial(_host_key, self.address(machine.name)), f"ssh answers on {machine.name}", 60))
-        (self.folder / "known_hosts").write_text("".join(keys))
+        # Labs on other networks have theirs in it, too.
+        known = self.folder / "known_hosts"
+        others = (
+            [line for line in known.read_text().splitlines(keepends=True) if not line.startswith(f"{self.net}.")] if known.exists() else []
+        )
+        replace_text(known, "".join(others + keys))
 
     def _choose_balancer(self) -> None:
         other = "nginx" if self.balancer == "haproxy" else "haproxy"
         self.run("lb1", "systemctl", "disable", "--now", "--quiet", other)
         self.run("lb1", "systemctl", "enable", "--now", "--quiet", self.balancer)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Swap a file in one step: a login that reads it meanwhile finds a whole one."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def _host_key(address: str) -> str:

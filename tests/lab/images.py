@@ -21,9 +21,10 @@ from pathlib import Path
 
 import debian
 
-# What every host has: systemd, a Python with requests, an ssh server, sudo, and what tells about connections.
+# What every host has: systemd, a Python with requests and with what Ansible needs for packages, an ssh server, sudo, and what tells about
+# connections.
 COMMON = [
-    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "python3", "python3-requests"),
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "python3", "python3-requests", "python3-apt"),
     *("openssh-server", "sudo", "iproute2", "procps", "ca-certificates"),
 ]
 # A balancer of either kind, and cron for schedules.

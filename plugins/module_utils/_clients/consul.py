@@ -84,8 +84,22 @@ class Consul:
     # the servers
 
     def leader(self) -> str:
-        """The address of the servers' leader, empty when there is none."""
+        """Address and port of the servers' leader, empty when there is none; needs no right."""
         return str(self._get(path_of("v1", "status", "leader")) or "")
+
+    def status_peers(self) -> list[str]:
+        """Address and port of each server; needs no right."""
+        return list(self._get(path_of("v1", "status", "peers")) or [])
+
+    def raft_servers(self) -> list[dict[str, Any]]:
+        """The servers of the cluster as the leader has them; needs operator:read."""
+        return list(self._get(path_of("v1", "operator", "raft", "configuration")).get("Servers") or [])
+
+    def autopilot_servers(self) -> list[dict[str, Any]]:
+        """What the leader says of the servers' health, a few seconds old at the most; needs operator:read."""
+        # It answers with 429 when one of them is not healthy.
+        response = self._http.request("GET", path_of("v1", "operator", "autopilot", "health"), allow=(429,))
+        return list(self._http.parsed(response).get("Servers") or [])
 
     def date(self) -> str:
         """The time of an answer, as the header Date has it; empty where there is none."""

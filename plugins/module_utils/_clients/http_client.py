@@ -168,6 +168,8 @@ class HttpClient:
             answer = self._once(method, asked, options)
             if not isinstance(answer, _Fault):
                 return answer
+            if answer.response is not None and answer.response.status_code in tuple(allow):
+                return answer.response
             failure = answer.failure
             wait = None
             if failure is not None:
@@ -176,8 +178,6 @@ class HttpClient:
             if wait is not None:
                 time.sleep(wait)
                 continue
-            if answer.response is not None and answer.response.status_code in tuple(allow):
-                return answer.response
             raise self._error(answer, attempt)
         raise AssertionError("unreachable")
 

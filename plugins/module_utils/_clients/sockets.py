@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""TCP sockets of this host, read from /proc/net; Linux only."""
+"""TCP sockets of this host, read from /proc/net (Linux only), and whether one of another answers."""
 
 from __future__ import annotations
 
 import dataclasses
 import ipaddress
 import pathlib
+import socket
 import sys
 
 from .._domain.errors import AutoscaleError
@@ -93,3 +94,18 @@ def _owner(inode: str) -> str:
             # Processes come and go, and those of other users cannot be read.
             continue
     return "a process of another user"
+
+
+def answers_at(address: str, timeout: float) -> bool:
+    """Whether something accepts a connection now.
+
+    Args:
+        address: HOST:PORT, an IPv6 address in brackets.
+        timeout: seconds.
+    """
+    host, _colon, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -79,6 +79,10 @@ class Reader:
         """The same place with another value: how short forms become long ones."""
         return Reader(value, self.path, self._errors)
 
+    def within(self, path: str, value: Any) -> Reader:
+        """A place below this one, by the rest of its path."""
+        return Reader(value, f"{self.path}{path}", self._errors)
+
     def text(self, default: str | None = None, *, pattern: str | None = None, hint: str = "must be text") -> str:
         if not self.given and default is not None:
             return default
