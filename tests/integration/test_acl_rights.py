@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,12 +28,15 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.er
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import (
     fleet,
     locks,
+    node_registration,
+    prepared_queries,
     records,
     registration,
     releases,
     rights,
 )
-from ansible_collections.microservices.autoscale.plugins.module_utils._operations.discovery import endpoints_of, instances_of
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.catalog_hosts import HostQuery, read_hosts
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.discovery import endpoints_of, instances_by, instances_of
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease, lock_key
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.metrics import Sources
 from descriptions import shop
@@ -254,7 +258,35 @@ def test_a_token_for_one_service_reads_that_one_and_is_told_of_others(server: Co
     with pytest.raises(rights.MissingRight, match='lacks key:read on "autoscale/other/"'):
         records.read_records(client, SIGNING, ["other"])
     with pytest.raises(AutoscaleError, match="Consul showed no instance at all"):
-        endpoints_of(Client(server.url, token=make_token(server.url, rules("status"))), "other", require=True)
+        endpoints_of(Client(server.url, token=make_token(server.url, rules("status"))), "other", minimum=1)
+
+
+def test_other_readings_name_what_they_lack(server: Consul) -> None:
+    """Prepared queries, hosts of an inventory, and a node that is said to be dead."""
+    rich = Client(server.url, token=MANAGEMENT)
+    rich.query_create({"Name": "near", "Service": {"Service": "shop"}}, params={})
+    only_nodes = Client(server.url, token=make_token(server.url, 'node_prefix "" { policy = "read" }'))
+    only_services = Client(server.url, token=make_token(server.url, 'service_prefix "" { policy = "read" }'))
+    with pytest.raises(rights.MissingRight, match='lacks service:read on "shop"'):
+        instances_by(only_nodes, "near")
+    assert [found["id"] for found in instances_by(Client(server.url, token=make_token(server.url, rules("status"))), "near")] == ["shop-1"]
+    options = {"name": "near", "datacenter": None}
+    with pytest.raises(rights.MissingRight, match='lacks query:read on "near"'):
+        prepared_queries.remove(only_nodes, options, Lease(only_nodes, None), check_mode=True)
+    hosts: dict[str, Any] = {"services": [], "datacenter": None, "consistency": "default", "passing_only": False, "minimum_hosts": 1}
+    with pytest.raises(rights.MissingRight, match="fewer than minimum_hosts, 1, but that says nothing: the token lacks node:read on every"):
+        read_hosts(only_services, HostQuery.from_options(hosts))
+    with pytest.raises(rights.MissingRight, match='lacks node:read on "server"'):
+        dead_node(only_services)
+    with pytest.raises(rights.MissingRight, match='lacks service:read on "shop"'):
+        dead_node(only_nodes)
+    with pytest.raises(rights.MissingRight, match="lacks node:write on every name"):
+        node_registration.maintain_node(only_nodes, False, "", False)
+
+
+def dead_node(client: Client) -> None:
+    owners = {"shop-1": "shop"}
+    node_registration.remove_from_dead_node(client, "server", owners, 60.0, Lease(client, None), True, now=time.time())
 
 
 def test_a_scale_that_may_not_be_read_is_not_a_new_service(server: Consul) -> None:
@@ -297,7 +329,7 @@ def test_an_agent_without_acls_among_servers_with_them(server: Consul, network: 
         poor = Client(plain.url, token=make_token(server.url, 'node_prefix "" { policy = "read" }'))
         with pytest.raises(rights.MissingRight, match='lacks service:read on "shop"'):
             instances_of(poor, ["shop"])
-        with pytest.raises(rights.MissingRight, match='lacks key:read on "autoscale/"'):
+        with pytest.raises(AutoscaleError, match='lacks key:read on "autoscale/"'):
             records.read_records(poor, SIGNING)
         rich = Client(plain.url, token=make_token(server.url, rules("status")))
         assert instances_of(rich, ["other"]) == []

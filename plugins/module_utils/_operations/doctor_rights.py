@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Callable, Sequence
 
 from .._clients.consul import Consul
-from .._clients.http_client import HttpError
 from .._domain.consul_rights import Right, agent, key, lacks, node, service, session
 from .._domain.documents import ROOT
 from .._domain.errors import AutoscaleError
-from .rights import missing
+from .rights import missing, own_node
 
 Wanted = Callable[[str, Sequence[str]], Sequence[Right]]
 
@@ -42,17 +41,7 @@ def examine(consul: Consul, scope: str, services: Sequence[str]) -> str:
         scope: controller, host or balancer.
         services: whose instances the host may run; empty for any.
     """
-    lacking = missing(consul, _WANTED[scope](_own_node(consul), services))
+    lacking = missing(consul, _WANTED[scope](own_node(consul), services))
     if lacking:
         raise AutoscaleError(f"{consul.url}: {lacks(lacking)}")
     return "no right is missing"
-
-
-def _own_node(consul: Consul) -> str:
-    """The node's name; empty, which stands for every node, where the token may not ask the agent for it."""
-    try:
-        return str(consul.agent_self()["Config"]["NodeName"])
-    except HttpError as error:
-        if error.status != 403:
-            raise
-        return ""

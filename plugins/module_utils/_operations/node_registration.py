@@ -20,7 +20,7 @@ from .batch import Failure, Result
 from .lease import Lease
 from .outcome import Change
 from .registration import check_owner
-from .rights import require
+from .rights import own_node, require
 
 NODE_MAINTENANCE = "_node_maintenance"
 _SERF_CHECK = "serfHealth"
@@ -37,6 +37,8 @@ def maintain_node(consul: Consul, enable: bool, reason: str, check_mode: bool) -
         reason: as for registration.maintain.
     """
     check = consul.agent_checks().get(NODE_MAINTENANCE)
+    if check is None:
+        require(consul, [consul_rights.node(own_node(consul), "write")], "shows no maintenance of its node")
     current = None if check is None else str(check.get("Notes") or "")
     act, warning = due(f"the node of {consul.url}", current, enable, reason)
     if not act:

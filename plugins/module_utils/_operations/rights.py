@@ -54,6 +54,16 @@ def require(consul: Consul, rights: Iterable[Right], seen: str) -> None:
         raise MissingRight(f"Consul at {consul.url} {seen}, but that says nothing: {lacks(lacking)}")
 
 
+def own_node(consul: Consul) -> str:
+    """The name of the node whose agent answers; empty, which stands for every node, where the token may not ask the agent for it."""
+    try:
+        return str(consul.agent_self()["Config"]["NodeName"])
+    except HttpError as error:
+        if error.status != 403:
+            raise
+        return ""
+
+
 def _readable(consul: Consul, key: str) -> bool:
     """Of a single key Consul does say that it may not be read, whether there is one or not."""
     try:
