@@ -275,7 +275,7 @@ def test_info_shows_health_and_maintenance_by_service_and_by_node(client, lease)
     assert on_node["seen-2"] == seen["seen-2"]
     with pytest.raises(Exception, match="knows no node 'nowhere'"):
         discovery.instances_on(client, "nowhere")
-    with pytest.raises(Exception, match="seen-2: critical"):
+    with pytest.raises(Exception, match="'seen-2': critical"):
         discovery.endpoints_of(client, "seen", minimum=1)
 
 
