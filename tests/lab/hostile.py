@@ -78,8 +78,8 @@ def hostile_catalog(lab: Lab, service: str, real: str, spare_port: int) -> Itera
     bodies = list(_bodies(service, spare_port))
     foreign: list[dict[str, Any]] = [{"ID": f"foreign-{text}", "Meta": _marks(text)} for text in TEXTS]
     for body in bodies:
-        check = {"TTL": "600s", "Status": "passing", "Name": TEXTS[0], "Notes": TEXTS[4]}
-        put(f"{agent.url}/v1/agent/service/register", json.dumps({"Name": service, "Tags": list(TEXTS), "Check": check, **body}))
+        ttl = {"TTL": "600s", "Status": "passing", "Name": TEXTS[0], "Notes": TEXTS[4]}
+        put(f"{agent.url}/v1/agent/service/register", json.dumps({"Name": service, "Tags": list(TEXTS), "Check": ttl, **body}))
     for text, body in zip(TEXTS, foreign, strict=True):
         put(f"{agent.url}/v1/agent/service/register", json.dumps({"Name": text, "Tags": list(TEXTS), "Port": 70000, **body}))
     reason = quote("autoscale: " + TEXTS[4])
