@@ -171,8 +171,8 @@ def test_the_server_and_we_select_the_same(client):
 
 def test_a_minimum_makes_an_empty_answer_an_error_and_says_what_was_seen(client):
     for what, options, told in (
-        ("read", {"filter": "Service.ID == three"}, "read has no healthy instance in Consul at .*; seen: three: critical"),
-        ("read", {}, "read has 3 healthy instances, fewer than 4, in Consul at .*; seen: .*three: critical"),
+        ("read", {"filter": "Service.ID == three"}, "read has no healthy instance in Consul at .*; seen: 'three': critical"),
+        ("read", {}, "read has 3 healthy instances, fewer than 4, in Consul at .*; seen: .*'three': critical"),
         ("gone", {}, "gone has no healthy instance in Consul at .*showed no instance at all"),
     ):
         subject = {"services": [what], "node": None, "prepared_query": None}
