@@ -20,6 +20,7 @@ from .._domain.errors import AutoscaleError
 from .http_faults import Advice, cause_of, explained, look_at
 from .retries import Failure, pause, retry_after_of
 from .secrets import Secrets
+from .unix_adapter import UnixAdapter
 
 try:
     import requests
@@ -268,9 +269,6 @@ def _body_size(error: Exception) -> int:
 
 
 def _unix_adapter(url: str, what: str) -> Any:
-    # It needs requests, without which this file can be imported.
-    from .unix_adapter import UnixAdapter
-
     path = url[len(UNIX) :]
     if not path.startswith("/"):
         raise AutoscaleError(f"{what}: {url!r} is not allowed: unix:// must be followed by the absolute path of a socket")

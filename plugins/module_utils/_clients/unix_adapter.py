@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""A transport for requests: HTTP over a unix socket. Imported only where requests is there."""
+"""A transport for requests: HTTP over a unix socket."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ import os
 import socket
 from typing import Any
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import NewConnectionError
+try:
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection
+    from urllib3.connectionpool import HTTPConnectionPool
+    from urllib3.exceptions import NewConnectionError
+except ImportError:
+    # Something to derive from; whoever makes one of these has called require_requests.
+    HTTPAdapter = HTTPConnection = HTTPConnectionPool = object  # type: ignore[misc,assignment]
 
 
 class _UnixConnection(HTTPConnection):  # type: ignore[misc]
