@@ -29,7 +29,7 @@ options:
     choices: [none, leader, settled]
     default: none
   servers:
-    description: How many servers there have to be at least.
+    description: How many servers there have to be at least, with a vote where the role of each is known (O(wait=settled)).
     type: int
     default: 0
 extends_documentation_fragment:

@@ -24,7 +24,7 @@ def main() -> None:
     # The last writes that went through, and how many did not.
     written, failed, longest, first = 0, 0, 0.0, time.monotonic()
     last = first
-    while not end.exists() and time.monotonic() - first < 300:
+    while not end.exists() and time.monotonic() - first < 600:
         request = urllib.request.Request(arguments.url, data=str(written).encode(), method="PUT")
         request.add_header("X-Consul-Token", arguments.token)
         try:

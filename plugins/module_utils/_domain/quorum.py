@@ -81,7 +81,7 @@ def unsettled(cluster: Cluster, *, expected: int = 0, index: int = 0) -> list[st
     """Why this is no time to stop a server, or why one that was started is not back yet; empty when all is well.
 
     Args:
-        expected: of how many servers the cluster consists at least.
+        expected: how many servers vote at least.
         index: up to which the local server must have applied the log.
     """
     local = cluster.local
@@ -90,8 +90,10 @@ def unsettled(cluster: Cluster, *, expected: int = 0, index: int = 0) -> list[st
         found.append(f"{local.name} is {local.serf} as a member")
     if not local.server:
         return found
-    if len(cluster.servers) < expected:
-        found.append(f"{len(cluster.servers)} servers are peers, {expected} are expected")
+    # One that is new, or that autopilot had taken out while it was away, votes after it has been well for 10 s.
+    voters = sum(server.voter for server in cluster.servers)
+    if voters < expected:
+        found.append(f"{voters} servers vote, {expected} are expected")
     found += [words for server in cluster.servers for words in _unwell(server)]
     if not any(server.id == local.id for server in cluster.servers):
         found.append(f"{local.name} is not a peer")

@@ -29,7 +29,7 @@ def cluster_info(consul: Consul, *, wait: str, servers: int, timeout: float) -> 
 
     Args:
         wait: "none"; "leader": a leader is known and as many servers as expected are peers; "settled": see quorum.unsettled().
-        servers: how many servers are expected at least.
+        servers: how many servers are expected at least, see unsettled().
         timeout: seconds to wait at the most.
 
     Raises:
