@@ -344,6 +344,7 @@ def until_all_wait(world: World, waits: list[Wait]) -> None:
     wait_until(all_wait, "all of them wait", 60)
 
 
+@pytest.mark.faults
 def test_each_wait_ends_when_its_lock_is_lost_and_nothing_further_is_changed(world: World) -> None:
     waits = world.every()
     until_all_wait(world, waits)

@@ -15,6 +15,8 @@ from .retries import Failure
 
 # An election takes up to 15 s where raft_multiplier has its default of 5.
 PATIENCE_SECONDS = 25.0
+# Answers further apart are of two losses; Consul itself waits for a leader up to 7 s before it answers.
+_APART_SECONDS = 25.0
 # No leader was asked, so that nothing was done; all with 500.
 _NO_LEADER = re.compile(
     "no cluster leader|no known consul servers|failed to get conn|node is not the leader|not ready to serve consistent reads"
@@ -59,8 +61,7 @@ class Faults:
         if not undone and not _LEADER_LOST.search(body):
             return None
         began, last = self._leaderless or (now, now)
-        # Answers far apart are of two losses.
-        began = began if now - last < PATIENCE_SECONDS else now
+        began = began if now - last < _APART_SECONDS else now
         self._leaderless = (began, now)
         left = PATIENCE_SECONDS - (now - began)
         return Failure(undone, passing=True, patience=PATIENCE_SECONDS) if left > 0 else None
