@@ -193,7 +193,7 @@ def test_a_rate_limit_is_waited_for(server, network, folder):
     limits = {"limits": {"rpc_rate": 10.0, "rpc_max_burst": 2}, "acl": {"enabled": True, "tokens": {"agent": MASTER, "default": MASTER}}}
     tls = {"ca_file": server.ca, "cert_file": server.certificate, "key_file": server.key}
     options = {**limits, **tls, "verify_outgoing": True}
-    with Agent("limited", f"{network}.2", folder / "limited", lab=str(folder), server=server.address, options=options) as agent:
+    with Agent("limited", f"{network}.2", folder / "limited", lab=str(folder), servers=[server.address], options=options) as agent:
         client = Consul(agent.url)
         # Also what must not be done twice: Consul refused it before it did anything.
         assert all(client.kv_put(f"{KEYS}limited/{number}", "x", cas=0) for number in range(10))

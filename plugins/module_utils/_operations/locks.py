@@ -268,8 +268,8 @@ def write_guarded(consul: Consul, session: str | None, service: str, writes: Seq
                 raise
             limit = refused.limit
             continue
-        # Perhaps by ourselves, at the first of two tries.
-        if reasons and not (_is_ours(consul, session, lock) and _is_written(consul, chunk)):
+        # Perhaps by ourselves, at the first of two tries. Who may not write may not read either.
+        if reasons and (_is_denied(reasons) or not (_is_ours(consul, session, lock) and _is_written(consul, chunk))):
             _not_written(consul, session, service, lock, [operation["Key"] for operation in chunk], reasons)
         left, sizes = left[count:], sizes[count:]
 
@@ -289,6 +289,10 @@ def _transact(consul: Consul, operations: Sequence[Mapping[str, Any]]) -> list[s
     return consul.kv_transaction(operations)
 
 
+def _is_denied(reasons: Sequence[str]) -> bool:
+    return any(DENIED in reason for reason in reasons)
+
+
 def _is_ours(consul: Consul, session: str | None, lock: str) -> bool:
     return session is None or who_holds(consul, lock).session == session
 
@@ -302,10 +306,10 @@ def _is_written(consul: Consul, operations: Sequence[Mapping[str, Any]]) -> bool
 def _not_written(consul: Consul, session: str | None, service: str, lock: str, written: Sequence[str], reasons: Sequence[str]) -> NoReturn:
     keys = ", ".join(written)
     told = f"Consul at {consul.url} answered: {'; '.join(dict.fromkeys(reasons))}"
+    if _is_denied(reasons):
+        raise AutoscaleError(f"{keys} were not written, since Consul does not let us. {told}")
     if not _is_ours(consul, session, lock):
         raise LockLost(f"{service or 'fleet'}: the lock {lock} is not held by this run any more; {keys} were not written. {told}")
-    if any(DENIED in reason for reason in reasons):
-        raise AutoscaleError(f"{keys} were not written, since Consul does not let us. {told}")
     raise Conflict(f"{keys} were not written: somebody else changed them since they were read; run again. {told}", keys=keys)
 
 
