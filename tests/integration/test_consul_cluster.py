@@ -119,7 +119,7 @@ def written(folder: Path, *, check: bool = False, tokens=None, **settings):
     return configure(
         ConsulProgram(find_program("consul")),
         AgentFile(str(folder / "agent.json"), pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name),
-        settings={"data_dir": str(folder / "data"), "retry_join": ["192.0.2.5"], **settings},
+        settings={"data_dir": str(folder / "data"), "bind_addr": "127.0.0.1", "retry_join": ["192.0.2.5"], **settings},
         secrets={"acl_tokens": tokens or {}},
         started_with={"unit": "a unit"},
         record=folder / "agent.applied",
