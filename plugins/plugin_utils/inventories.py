@@ -22,6 +22,8 @@ except ImportError:
     from ansible.utils.unsafe_proxy import wrap_var
 
     trust_as_template = None
+else:
+    wrap_var = None
 
 
 def untrusted(value: Any) -> Any:

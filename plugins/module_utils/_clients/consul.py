@@ -12,8 +12,6 @@ from typing import Any, Mapping
 from .consul_kv import ConsulKv
 from .http_client import path_of
 
-_CONSISTENT: Mapping[str, Any] = {"consistent": ""}
-
 
 class Consul(ConsulKv):
     """One Consul agent or server. Args: see ConsulApi."""
@@ -64,24 +62,24 @@ class Consul(ConsulKv):
 
     # Reads are consistent unless the caller says otherwise by params.
 
-    def catalog_nodes(self, *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
-        return list(self._get(path_of("v1", "catalog", "nodes"), params=params) or [])
+    def catalog_nodes(self, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        return list(self._get(path_of("v1", "catalog", "nodes"), params=_consistent(params)) or [])
 
     def node_services(self, node: str) -> list[dict[str, Any]]:
         """The services registered on one node."""
         return list((self.catalog_node(node).get("Services") or {}).values())
 
-    def catalog_node(self, node: str, *, params: Mapping[str, Any] = _CONSISTENT) -> dict[str, Any]:
+    def catalog_node(self, node: str, *, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One node with its services, {} when the catalog does not have it."""
-        return dict(self._get(path_of("v1", "catalog", "node", node), params=params) or {})
+        return dict(self._get(path_of("v1", "catalog", "node", node), params=_consistent(params)) or {})
 
-    def health_state(self, state: str = "any", *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
+    def health_state(self, state: str = "any", *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The checks of the whole datacenter in one call."""
-        return list(self._get(path_of("v1", "health", "state", state), params=params) or [])
+        return list(self._get(path_of("v1", "health", "state", state), params=_consistent(params)) or [])
 
-    def health_node(self, node: str, *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
+    def health_node(self, node: str, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The checks of one node and of its services."""
-        return list(self._get(path_of("v1", "health", "node", node), params=params) or [])
+        return list(self._get(path_of("v1", "health", "node", node), params=_consistent(params)) or [])
 
     def health_service(
         self, name: str, *, index: int = 0, wait: float = 0.0, params: Mapping[str, Any] | None = None
@@ -103,9 +101,9 @@ class Consul(ConsulKv):
 
     # prepared queries
 
-    def query_list(self, *, params: Mapping[str, Any] = _CONSISTENT) -> list[dict[str, Any]]:
+    def query_list(self, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The prepared queries that the token may see."""
-        return list(self._get(path_of("v1", "query"), params=params) or [])
+        return list(self._get(path_of("v1", "query"), params=_consistent(params)) or [])
 
     def query_execute(self, query: str, *, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer of a prepared query, by its name or ID; None when there is none of that name."""
@@ -122,3 +120,7 @@ class Consul(ConsulKv):
 
     def query_delete(self, query_id: str, *, params: Mapping[str, Any]) -> None:
         self._http.request("DELETE", path_of("v1", "query", query_id), params=params)
+
+
+def _consistent(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return {"consistent": ""} if params is None else params

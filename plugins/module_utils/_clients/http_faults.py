@@ -44,7 +44,7 @@ def cause_of(error: BaseException) -> str:
         reason = reason.reason
     if isinstance(reason, Exception) and len(reason.args) > 1 and isinstance(reason.args[-1], Exception):
         # ("Connection broken: …", IncompleteRead(…)), ("Connection aborted.", ConnectionResetError(…))
-        return f"{str(reason.args[0]).split(':')[0].rstrip('.')}: {reason.args[-1]}"
+        return f"{str(reason.args[0]).partition(':')[0].rstrip('.')}: {reason.args[-1]}"
     return _POOL.sub("", str(reason)) or type(error).__name__
 
 
