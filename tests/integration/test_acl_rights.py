@@ -37,6 +37,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._operation
 )
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.catalog_hosts import HostQuery, read_hosts
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.discovery import endpoints_of, instances_by, instances_of
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import write_guarded
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease, lock_key
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.metrics import Sources
 from descriptions import shop
@@ -299,7 +300,7 @@ def test_a_transaction_names_the_key_that_was_refused(server: Consul) -> None:
     token = make_token(server.url, 'key_prefix "autoscale/shop/" { policy = "read" }\nkey "autoscale/shop/history" { policy = "write" }')
     writes = [("autoscale/shop/history", "{}", None), ("autoscale/shop/scale", "{}", None)]
     with pytest.raises(AutoscaleError, match='Permission denied: the token lacks key:write on "autoscale/shop/scale"'):
-        locks.write_guarded(Client(server.url, token=token), None, "shop", writes)
+        write_guarded(Client(server.url, token=token), None, "shop", writes)
 
 
 def test_what_is_there_needs_no_question(server: Consul) -> None:

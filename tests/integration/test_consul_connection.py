@@ -19,6 +19,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.h
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError
 from ansible_collections.microservices.autoscale.plugins.module_utils._module import argspec
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import Conflict, write_guarded
 from processes import Consul as Agent
 from processes import find_program, wait_until
 
@@ -169,7 +170,7 @@ def test_a_right_that_lacks_is_named(server):
         anybody.version()
     denied = 'Permission denied: the token lacks key:write on "autoscale/denied"'
     with one_error(AutoscaleError, "autoscale/denied were not written", denied):
-        locks.write_guarded(anybody, None, "", [("autoscale/denied", "1", None)])
+        write_guarded(anybody, None, "", [("autoscale/denied", "1", None)])
     seen = Consul(server.url)
     assert "never" not in seen.agent_services() and not [key for key in seen.kv_keys(KEYS) if "denied" in key or "é" in key]
 
@@ -213,10 +214,10 @@ def test_what_is_too_large_is_refused_before_it_is_sent(server):
     # A transaction takes less: its values are sent as base64. What would have gone before is not written.
     fitting, wide = "x" * 390_000, "x" * 400_000
     with one_error(AutoscaleError, f"Consul KV {KEYS}large/2: ", "a transaction has room for "):
-        locks.write_guarded(client, None, "large", [(f"{KEYS}large/1", "1", 0), (f"{KEYS}large/2", wide, 0)])
+        write_guarded(client, None, "large", [(f"{KEYS}large/1", "1", 0), (f"{KEYS}large/2", wide, 0)])
     assert client.kv_keys(f"{KEYS}large") == []
     # Together they are too large, so that they go one after the other.
-    locks.write_guarded(client, None, "large", [(f"{KEYS}large/{number}", fitting, 0) for number in range(3)])
+    write_guarded(client, None, "large", [(f"{KEYS}large/{number}", fitting, 0) for number in range(3)])
     assert [len(entry.value) for entry in client.kv_tree(f"{KEYS}large/")] == [len(fitting)] * 3
 
 
@@ -231,15 +232,15 @@ def test_more_operations_than_a_transaction_takes(server):
     client = Consul(server.url)
     held = locks.acquire(client, ["autoscale/long/lock"], "me", ttl=30, lock_delay=0)
     writes = [(f"{KEYS}long/{number:03}", "x", 0) for number in range(200)]
-    locks.write_guarded(client, held.session, "long", writes)
+    write_guarded(client, held.session, "long", writes)
     assert len(client.kv_keys(f"{KEYS}long/")) == 201
     # One part is all or nothing, and each has the guard.
-    with pytest.raises(locks.Conflict, match="long/000"):
-        locks.write_guarded(client, held.session, "long", [(f"{KEYS}long/new", "x", 0), *writes[:10]])
+    with pytest.raises(Conflict, match="long/000"):
+        write_guarded(client, held.session, "long", [(f"{KEYS}long/new", "x", 0), *writes[:10]])
     assert client.kv_get(f"{KEYS}long/new") is None
     locks.release(client, held.session)
     with pytest.raises(locks.LockLost):
-        locks.write_guarded(client, held.session, "long", [(f"{KEYS}long/after/{number}", "x", 0) for number in range(100)])
+        write_guarded(client, held.session, "long", [(f"{KEYS}long/after/{number}", "x", 0) for number in range(100)])
     assert client.kv_keys(f"{KEYS}long/after") == []
 
 

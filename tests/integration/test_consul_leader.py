@@ -19,6 +19,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients i
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import HttpError
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks, registration
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import write_guarded
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease, lock_key
 from processes import Consul as ConsulProcess
 from processes import http_get, wait_until
@@ -71,11 +72,11 @@ def client(cluster: Cluster) -> Consul:
 
 def test_reads_locks_and_writes_wait_for_the_next_leader(cluster: Cluster, client: Consul) -> None:
     held = locks.acquire(client, [lock_key("kept")], "x", ttl=10)
-    locks.write_guarded(client, held.session, "kept", [("autoscale/kept/scale", "1", 0)])
+    write_guarded(client, held.session, "kept", [("autoscale/kept/scale", "1", 0)])
     before = client.kv_get("autoscale/kept/scale")
 
     def writes(consul: Consul) -> None:
-        locks.write_guarded(consul, held.session, "kept", [("autoscale/kept/scale", "2", before.modify_index)])
+        write_guarded(consul, held.session, "kept", [("autoscale/kept/scale", "2", before.modify_index)])
 
     work: list[Callable[[Consul], Any]] = [
         lambda consul: consul.kv_get("autoscale/kept/scale"),

@@ -15,6 +15,7 @@ import web
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import HttpClient, HttpError, Unreachable
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import write_guarded
 
 TOKEN = "c0ffee00-1111-2222-3333-444444444444"
 
@@ -180,10 +181,10 @@ def test_an_upload_that_is_broken_off_says_how_large_it_was(answering):
 def test_a_transaction_learns_a_later_versions_limit(answering):
     done = http(200, '{"Results": [], "Errors": null}')
     url, asked = answering(http(413, "Transaction contains too many operations (300 > 128)"), done)
-    locks.write_guarded(Consul(url), None, "x", [(f"autoscale/x/{number}", "1", None) for number in range(300)])
+    write_guarded(Consul(url), None, "x", [(f"autoscale/x/{number}", "1", None) for number in range(300)])
     assert [one.path for one in asked] == ["/v1/txn"] * 4
     # A limit that leaves no room for a write is no limit to go by.
     url, asked = answering(http(413, "Transaction contains too many operations (2 > 0)"))
     with pytest.raises(locks.TooManyOperations, match="with 413: Transaction contains too many"):
-        locks.write_guarded(Consul(url), None, "x", [("autoscale/x/1", "1", None), ("autoscale/x/2", "1", None)])
+        write_guarded(Consul(url), None, "x", [("autoscale/x/1", "1", None), ("autoscale/x/2", "1", None)])
     assert len(asked) == 1

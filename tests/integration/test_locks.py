@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import LockLost
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import Conflict, write_guarded
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import lock_key
 from processes import wait_until
 
@@ -126,42 +127,42 @@ def test_all_locks_of_some_services_or_none(client):
 def test_writes_happen_only_under_the_lock_and_on_what_was_read(client):
     held = locks.acquire(client, [lock_key("written")], "x")
     key = "autoscale/written/scale"
-    locks.write_guarded(client, held.session, "written", [(key, "1", 0), ("autoscale/written/history", "[]", None)])
+    write_guarded(client, held.session, "written", [(key, "1", 0), ("autoscale/written/history", "[]", None)])
     read = client.kv_get(key)
-    locks.write_guarded(client, held.session, "written", [(key, "2", read.modify_index)])
-    with pytest.raises(locks.Conflict, match="somebody else changed them"):
-        locks.write_guarded(client, held.session, "written", [("autoscale/written/history", "[1]", None), (key, "3", read.modify_index)])
+    write_guarded(client, held.session, "written", [(key, "2", read.modify_index)])
+    with pytest.raises(Conflict, match="somebody else changed them"):
+        write_guarded(client, held.session, "written", [("autoscale/written/history", "[1]", None), (key, "3", read.modify_index)])
     # All or nothing.
     assert (client.kv_get(key).value, client.kv_get("autoscale/written/history").value) == ("2", "[]")
-    locks.write_guarded(client, held.session, "written", [("autoscale/written/history", None, None)])
+    write_guarded(client, held.session, "written", [("autoscale/written/history", None, None)])
     assert client.kv_get("autoscale/written/history") is None
     locks.release(client, held.session, held.acquired)
     for index in (None, client.kv_get(key).modify_index):
         with pytest.raises(LockLost, match="not held by this run any more"):
-            locks.write_guarded(client, held.session, "written", [(key, "4", index)])
+            write_guarded(client, held.session, "written", [(key, "4", index)])
     assert client.kv_get(key).value == "2"
-    with pytest.raises(locks.Conflict):
-        locks.write_guarded(client, None, "written", [(key, "4", 0)])
+    with pytest.raises(Conflict):
+        write_guarded(client, None, "written", [(key, "4", 0)])
 
 
 def test_a_write_whose_answer_was_lost_is_found_and_no_conflict(client):
     held = locks.acquire(client, [lock_key("lost")], "x")
     key, other = "autoscale/lost/scale", "autoscale/lost/pending"
-    locks.write_guarded(client, held.session, "lost", [(other, "[]", 0)])
+    write_guarded(client, held.session, "lost", [(other, "[]", 0)])
     writes = [(key, "1", 0), (other, None, client.kv_get(other).modify_index)]
     for _twice in range(2):
-        locks.write_guarded(client, held.session, "lost", writes)
+        write_guarded(client, held.session, "lost", writes)
     assert (client.kv_get(key).value, client.kv_get(other)) == ("1", None)
-    with pytest.raises(locks.Conflict):
-        locks.write_guarded(client, held.session, "lost", [(key, "1", 0), (other, "[]", None), (key, "2", 0)])
+    with pytest.raises(Conflict):
+        write_guarded(client, held.session, "lost", [(key, "1", 0), (other, "[]", None), (key, "2", 0)])
     locks.release(client, held.session, held.acquired)
     with pytest.raises(LockLost):
-        locks.write_guarded(client, held.session, "lost", writes)
+        write_guarded(client, held.session, "lost", writes)
 
 
 def test_more_writes_than_one_transaction_takes(client):
     held = locks.acquire(client, [lock_key("long")], "x")
-    locks.write_guarded(client, held.session, "long", [(f"autoscale/long/{number}", "x", 0) for number in range(130)])
+    write_guarded(client, held.session, "long", [(f"autoscale/long/{number}", "x", 0) for number in range(130)])
     assert len(client.kv_keys("autoscale/long/")) == 131
     locks.release(client, held.session, held.acquired)
 

@@ -16,7 +16,7 @@ from .._clients.consul import Consul
 from .._domain import consul_rights, names
 from .._domain.documents import ROOT, Record, Signing, key_of, read_record, write_document
 from .._domain.errors import AutoscaleError
-from .locks import Conflict, write_guarded
+from .guarded_writes import Conflict, write_guarded
 from .rights import require
 
 

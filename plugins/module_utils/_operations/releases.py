@@ -17,6 +17,7 @@ from .._domain.errors import AutoscaleError, InvalidDescription, quoted
 from .._domain.service import Service
 from . import locks
 from .descriptions import read_service, read_services
+from .guarded_writes import write_guarded
 from .lease import lock_key
 from .observe import MARK
 from .outcome import Change, Outcome
@@ -153,6 +154,6 @@ def finish_removal(consul: Consul, name: str, *, locking: locks.Locking, check_m
         with locks.held(consul, [name], locking) as session:
             for key in keys:
                 if key != lock_key(name):
-                    locks.write_guarded(consul, session, name, [(key, None, None)])
+                    write_guarded(consul, session, name, [(key, None, None)])
         locks.forget(consul, name)
     return Outcome((Change(f"Consul KV {ROOT}/{name}/", sorted(keys), None),))
