@@ -90,8 +90,11 @@ sanity: setup ## ansible-test sanity, on a copy
 unit: setup ## Unit tests
 	$(TEST) -m pytest tests/unit -q $(PYTEST_ARGS)
 
+# The rolling restart of Consul's servers takes minutes: all of its scenario belongs to the full loops.
+MOLECULE := PATH="$(CURDIR)/$(BIN):$$PATH" molecule
 molecule: hosts-up ## Molecule's scenarios, on the hosts lab
-	PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all --destroy=never
+	$(MOLECULE) test --all --exclude consul --destroy=never
+	set -e; for step in converge idempotence cleanup; do $(MOLECULE) $$step --scenario-name consul; done
 
 hosts: hosts-up ## Integration tests on the hosts lab
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
@@ -102,6 +105,7 @@ integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real proce
 
 .PHONY: faults
 faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, about 40 minutes long
+	$(if $(ON_HOSTS),$(MOLECULE) test --scenario-name consul --destroy=never)
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 
 .PHONY: bench

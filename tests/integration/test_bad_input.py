@@ -207,6 +207,7 @@ def test_without_prometheus_the_count_is_held_and_what_is_missing_is_replaced(la
 # Ports.
 
 
+@pytest.mark.faults
 def test_a_full_port_range_holds_what_it_can_and_says_so(lab: Lab, deploy: Any, reconcile: Any) -> None:
     full = shop(8206, ports="21400-21400", scale={"min_replicas": 3, "max_replicas": 6})
     message = "full: no place for 1 more instance: port_range 21400-21400 is full on app1, app2; widen it or add hosts to group app"
