@@ -220,7 +220,7 @@ def main() -> None:
         with (
             claimed_network() as net,
             Consul("server", f"{net}.1", folder / "server", lab=str(folder)) as server,
-            Consul("app", f"{net}.2", folder / "app", lab=str(folder), server=server.address, options={"log_level": "DEBUG"}) as agent,
+            Consul("app", f"{net}.2", folder / "app", lab=str(folder), servers=[server.address], options={"log_level": "DEBUG"}) as agent,
         ):
             client = Client(agent.url)
             register(agent, client, folder)

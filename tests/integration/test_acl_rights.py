@@ -59,7 +59,7 @@ def server(network: str, folder: Path) -> Iterator[Consul]:
         described = releases.described({"shop": described_shop()}, None)
         releases.publish(client, described, SIGNING, locking=locks.Locking("test"), check_mode=False)
         records.write_documents(client, None, records.read_records(client, SIGNING).by_service["shop"], {"scale": {"replicas": 1}}, SIGNING)
-        register = {"Name": "shop", "ID": "shop-1", "Port": 20000, "Meta": {"autoscale-service": "shop"}}
+        register = {"Name": "shop", "ID": "shop-1", "Port": 20000, "Meta": {"autoscale-service": "shop", "autoscale-version": "1"}}
         client.register_service({**register, "Address": process.address, "Check": {"TTL": "600s", "Status": "passing"}})
         wait_until(lambda: instances_of(client, ["shop"]), "the catalog has the instance")
         yield process
@@ -325,7 +325,7 @@ def test_an_agent_without_acls_among_servers_with_them(server: Consul, network: 
     """It says of itself that ACLs are off, and shows nothing all the same."""
     own = make_token(server.url, rules("agent").replace("NODE", "plain"))
     options: dict[str, Any] = {"acl": {"tokens": {"default": own}}}
-    where = {"lab": str(folder), "server": server.address}
+    where = {"lab": str(folder), "servers": [server.address]}
     with Consul("plain", f"{network}.2", folder / "plain", options=options, token=MANAGEMENT, **where) as plain:
         poor = Client(plain.url, token=make_token(server.url, 'node_prefix "" { policy = "read" }'))
         with pytest.raises(rights.MissingRight, match='lacks service:read on "shop"'):

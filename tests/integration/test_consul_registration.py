@@ -40,7 +40,7 @@ def server(network, folder):
 def host(server, network, folder):
     """The agent of a host, which a test may kill and start again."""
     options = {"gossip_lan": GOSSIP, "leave_on_terminate": False}
-    with Consul("host", f"{network}.2", folder / "host", lab=str(folder), server=server.address, options=options) as process:
+    with Consul("host", f"{network}.2", folder / "host", lab=str(folder), servers=[server.address], options=options) as process:
         yield process
         process.kill()
 

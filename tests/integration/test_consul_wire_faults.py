@@ -13,8 +13,8 @@ import time
 import pytest
 import web
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul_transaction import TooManyOperations
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import HttpClient, HttpError, Unreachable
-from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import write_guarded
 
 TOKEN = "c0ffee00-1111-2222-3333-444444444444"
@@ -185,6 +185,6 @@ def test_a_transaction_learns_a_later_versions_limit(answering):
     assert [one.path for one in asked] == ["/v1/txn"] * 4
     # A limit that leaves no room for a write is no limit to go by.
     url, asked = answering(http(413, "Transaction contains too many operations (2 > 0)"))
-    with pytest.raises(locks.TooManyOperations, match="with 413: Transaction contains too many"):
+    with pytest.raises(TooManyOperations, match="with 413: Transaction contains too many"):
         write_guarded(Consul(url), None, "x", [("autoscale/x/1", "1", None), ("autoscale/x/2", "1", None)])
     assert len(asked) == 1

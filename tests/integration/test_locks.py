@@ -14,6 +14,7 @@ import time
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.http_client import Unreachable
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import LockLost
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import locks
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.guarded_writes import Conflict, write_guarded
@@ -145,16 +146,31 @@ def test_writes_happen_only_under_the_lock_and_on_what_was_read(client):
         write_guarded(client, None, "written", [(key, "4", 0)])
 
 
+class LosesAnswers(Consul):
+    """Consul, with the answer to every second transaction lost on the way back."""
+
+    lost = False
+
+    def kv_transaction(self, operations):
+        reasons = super().kv_transaction(operations)
+        self.lost = not self.lost
+        if self.lost:
+            raise Unreachable("lost on the way back")
+        return reasons
+
+
 def test_a_write_whose_answer_was_lost_is_found_and_no_conflict(client):
     held = locks.acquire(client, [lock_key("lost")], "x")
     key, other = "autoscale/lost/scale", "autoscale/lost/pending"
     write_guarded(client, held.session, "lost", [(other, "[]", 0)])
     writes = [(key, "1", 0), (other, None, client.kv_get(other).modify_index)]
-    for _twice in range(2):
-        write_guarded(client, held.session, "lost", writes)
+    write_guarded(LosesAnswers(client.url), held.session, "lost", writes)
     assert (client.kv_get(key).value, client.kv_get(other)) == ("1", None)
+    # By somebody else, who wrote the same.
     with pytest.raises(Conflict):
-        write_guarded(client, held.session, "lost", [(key, "1", 0), (other, "[]", None), (key, "2", 0)])
+        write_guarded(client, held.session, "lost", writes)
+    with pytest.raises(Conflict):
+        write_guarded(LosesAnswers(client.url), held.session, "lost", [(key, "1", 0), (other, "[]", None), (key, "2", 0)])
     locks.release(client, held.session, held.acquired)
     with pytest.raises(LockLost):
         write_guarded(client, held.session, "lost", writes)
