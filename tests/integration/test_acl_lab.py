@@ -101,6 +101,7 @@ def test_the_documented_policies_are_enough_from_prepare_to_remove(
     assert ids(acl_lab) == []
 
 
+@pytest.mark.faults
 def test_a_token_that_may_not_is_told_in_a_playbook_too(acl_lab: AclLab, tokens: dict[str, str], play: Run) -> None:
     """And nothing is done."""
     described = {"autoscale_services": {"other": shop(8108)}}

@@ -222,6 +222,7 @@ def test_a_full_port_range_holds_what_it_can_and_says_so(lab: Lab, deploy: Any, 
     assert len(rotation(lab, "full")) == 3
 
 
+@pytest.mark.faults
 def test_a_port_that_somebody_else_has_is_named_with_its_holder(lab: Lab, deploy: Any) -> None:
     taken = shop(8207, ports="21500-21599")
     with socket.create_server((lab.address("app1"), 21500)):
@@ -270,6 +271,7 @@ def test_a_host_that_does_not_answer_holds_up_nothing_but_its_own_part(lab: Lab,
     assert began.items() <= after.items(), "what was started the first time is not started again"
 
 
+@pytest.mark.faults
 def test_a_plan_whose_only_host_is_dead_says_so(lab: Lab, deploy: Any, tmp_path: Path) -> None:
     inventory = with_inventory(lab, tmp_path, json.dumps({"all": {"children": {"right": {"hosts": {"app2": {}}}}}}))
     agent = lab.processes["consul-app2"]

@@ -106,6 +106,7 @@ def test_to_zero_without_requests_and_back_with_the_first_ones(lab: Lab, deploy:
     assert answer(lab, 8414)["nonce"] == "n"
 
 
+@pytest.mark.faults
 def test_a_pause_by_hand_holds_and_keeps_what_is_pinned(lab: Lab, deploy: Any, reconcile: Any, run_playbook: Run) -> None:
     deploy(paused=shop(8415, ports="24200-24299", scale=wanting(4))).succeeded()
     name = {"autoscale_service": "paused"}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from descriptions import shop_on_hosts
 from faults import Controller
 from fleet import document, instances, no_request_lost, rotation
@@ -81,6 +82,7 @@ def test_a_dead_host_is_replaced_and_leaves_no_doubles(hosts: HostsLab, deploy: 
     assert_whole(hosts, "dead", 3)
 
 
+@pytest.mark.faults
 def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_request(hosts: HostsLab, play: Any, tmp_path: Path) -> None:
     """Its packets are dropped: it goes on by itself, and comes back with all that it had."""
     # No run is killed here: its locks need not end soon.
@@ -109,6 +111,8 @@ def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_reque
             assert phases == sorted(phases), "out of discovery, then out of rotation with nothing in flight, then stopped"
             assert_whole(hosts, "silent", 3)
             assert play("reconcile", autoscale_only=["silent"]).succeeded().changed == 0
+    # None of its instances is on app2 now: the next ones would all be placed there.
+    play("remove", autoscale_service="silent", autoscale_confirm_remove="silent").succeeded()
 
 
 def test_a_host_that_consul_believes_in_but_nobody_reaches_fails_by_step(hosts: HostsLab, deploy: Any, play: Any) -> None:
