@@ -73,7 +73,7 @@ def answer(lab: AnyLab, port: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def no_request_lost(lab: AnyLab, port: int, rate: float, folder: Path, *, at_most: float = 150) -> Iterator[None]:
+def no_request_lost(lab: AnyLab, port: int, rate: float, folder: Path, *, at_most: float = 600) -> Iterator[None]:
     """Send GET and POST meanwhile; each of them must be answered, by a right answer.
 
     Args:
