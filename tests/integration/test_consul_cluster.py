@@ -94,12 +94,12 @@ def test_a_right_that_is_missing_is_named_without_waiting_for_it(servers):
     server = servers["con1"]
     made = requests.put(f"{server.url}/v1/acl/token", json={"Description": "no rights"}, timeout=5).json()
     started = time.monotonic()
-    with pytest.raises(HttpError, match="The token needs the right agent:read"):
+    with pytest.raises(HttpError, match="the token lacks agent:read"):
         settled(server, token=made["SecretID"])
     rules = {"Name": "agent-read", "Rules": 'agent_prefix "" { policy = "read" }'}
     policy = requests.put(f"{server.url}/v1/acl/policy", json=rules, timeout=5).json()
     made = requests.put(f"{server.url}/v1/acl/token", json={"Policies": [{"ID": policy["ID"]}]}, timeout=5).json()
-    with pytest.raises(HttpError, match="The token needs the right operator:read"):
+    with pytest.raises(HttpError, match="the token lacks operator:read"):
         settled(server, token=made["SecretID"])
     assert time.monotonic() - started < 20
     # Nothing is needed to see that there is a leader.

@@ -7,10 +7,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Mapping, Sequence
 
 from .consul_kv import ConsulKv
 from .http_client import path_of
+
+# Reads of nodes under way at once: one reads while Consul answers the others.
+_PARALLEL = 4
 
 
 class Consul(ConsulKv):
@@ -65,9 +69,14 @@ class Consul(ConsulKv):
     def catalog_nodes(self, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         return list(self._get(path_of("v1", "catalog", "nodes"), params=_consistent(params)) or [])
 
-    def node_services(self, node: str) -> list[dict[str, Any]]:
+    def node_services(self, node: str, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The services registered on one node."""
-        return list((self.catalog_node(node).get("Services") or {}).values())
+        return list((self.catalog_node(node, params=params).get("Services") or {}).values())
+
+    def services_by_node(self, nodes: Sequence[str], *, params: Mapping[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+        """The services registered on each of these nodes, in their order; a call per node."""
+        with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
+            return dict(zip(nodes, pool.map(lambda node: self.node_services(node, params=params), nodes)))
 
     def catalog_node(self, node: str, *, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One node with its services, {} when the catalog does not have it."""

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Mapping
 
 from .._clients.consul import Consul
@@ -18,8 +17,6 @@ from .._domain.catalog_query import CatalogQuery, place
 from .._domain.errors import AutoscaleError
 from .rights import require
 
-# Reads of nodes under way at once: one reads while Consul answers the others.
-_PARALLEL = 4
 _MOST_WARNINGS = 20
 
 
@@ -75,9 +72,7 @@ def _all_nodes(consul: Consul, wanted: HostQuery) -> list[Node]:
     nodes = consul.catalog_nodes(params=params)
     # A name that is not allowed is refused later; it is not asked for.
     known = [node["Node"] for node in nodes if names.HOST_NAME.fullmatch(node["Node"])]
-    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-        answers = pool.map(lambda node: consul.catalog_node(node, params=params), known)
-        services = {node: list((answer.get("Services") or {}).values()) for node, answer in zip(known, answers)}
+    services = consul.services_by_node(known, params=params)
     # Checks after services: a service that is new in between would else pass for want of checks.
     checks: dict[str, list[Mapping[str, Any]]] = {}
     for check in consul.health_state(params=params):

@@ -13,6 +13,7 @@ from typing import Any
 from .._clients.consul import Consul
 from .._clients.http_client import HttpError
 from .._clients.sockets import answers_at
+from .._domain.consul_rights import UNKNOWN_TOKEN
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.quorum import Cluster, ClusterServer, LocalAgent, silence, unsettled
 from .outcome import Outcome
@@ -20,8 +21,6 @@ from .outcome import Outcome
 _POLL_SECONDS = 0.25
 _ANSWER_SECONDS = 2.0
 _SERF = {1: "alive", 2: "leaving", 3: "left", 4: "failed"}
-# Known for a short while after an agent has started, of a token that is right.
-_ACL_NOT_READY = "ACL not found"
 
 
 def cluster_info(consul: Consul, *, wait: str, servers: int, timeout: float) -> Outcome:
@@ -56,7 +55,8 @@ def _settled(consul: Consul, servers: int, timeout: float) -> Outcome:
             if not problems:
                 return _outcome(cluster, problems)
         except HttpError as error:
-            if error.status == 403 and _ACL_NOT_READY not in error.body:
+            # Also told of a right token, for a short while after an agent has started.
+            if error.status == 403 and UNKNOWN_TOKEN not in error.body:
                 raise
             problems = [error.message]
         except AutoscaleError as error:
@@ -86,24 +86,14 @@ def _pause(deadline: float, timeout: float, what: str, problems: list[str]) -> N
 
 
 def _look(consul: Consul) -> Cluster:
-    own = _needing("agent:read", consul.agent_self)
+    own = consul.agent_self()
     local = _local(own)
     leader = consul.leader()
     if not (local.server and leader):
         return Cluster(leader, (), local)
-    health = {str(one["ID"]): one for one in _needing("operator:read", consul.autopilot_servers)}
-    servers = tuple(_server(peer, health.get(str(peer["ID"]), {})) for peer in _needing("operator:read", consul.raft_servers))
+    health = {str(one["ID"]): one for one in consul.autopilot_servers()}
+    servers = tuple(_server(peer, health.get(str(peer["ID"]), {})) for peer in consul.raft_servers())
     return Cluster(leader, servers, local)
-
-
-def _needing(right: str, read: Any) -> Any:
-    """What a call returns; its refusal names the right that the token lacks."""
-    try:
-        return read()
-    except HttpError as error:
-        if error.status != 403:
-            raise
-        raise HttpError(f"{error.message}\nThe token needs the right {right}", error.status, error.body) from None
 
 
 def _local(own: dict[str, Any]) -> LocalAgent:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from .._clients.consul import Consul
@@ -24,8 +23,6 @@ from .rights import MissingRight, missing
 from .schedules import Calendar
 
 MARK = "autoscale-service"
-# Reads of nodes under way at once: one reads while Consul answers the others.
-_PARALLEL = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +74,7 @@ def read_catalog(consul: Consul, records: Mapping[str, Record], nodes: Mapping[s
     size = 0
     refused = _on_refused_nodes(records, checks, addresses)
     wanted = sorted(addresses.keys() & ({node for node, service in checks if service and names.HOST_NAME.fullmatch(node)} | nodes.keys()))
-    with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
-        services = list(pool.map(consul.node_services, wanted))
-    for node, registered in zip(wanted, services):
+    for node, registered in consul.services_by_node(wanted).items():
         ports[node] = frozenset(entry["Port"] for entry in registered if entry.get("Port"))
         for entry in registered:
             name = str((entry.get("Meta") or {}).get(MARK, ""))

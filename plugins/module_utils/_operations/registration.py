@@ -119,7 +119,7 @@ def remove(consul: Consul, ids: Iterable[str], lease: Lease, check_mode: bool, *
 
     def one(identity: str, have: Registered | None) -> tuple[Change | None, str | None]:
         if have is None:
-            # To a token that may not read it the list has nothing either; asked by its name, that is an error.
+            # Where its service is not known, nobody could be asked about a right; asked for by its id, a missing one is an error.
             consul.agent_service(identity)
             return None, None
         check_owner(have, owners)
