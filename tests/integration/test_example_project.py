@@ -124,10 +124,16 @@ def test_a_survey_asks_for_what_its_playbook_takes(path: Path) -> None:
     assert needed <= {variable for variable, question in spec.items() if question["required"]}
 
 
-def test_the_credential_type_gives_variables_that_the_playbooks_take() -> None:
+def test_the_credential_type_gives_variables_that_are_taken() -> None:
     kind = json.loads((PROJECT / "credentials" / "autoscale.json").read_text())
-    assert {field["id"] for field in kind["inputs"]["fields"] if field["secret"]} == {"consul_token", "signing_key", "secrets"}
-    assert kind["injectors"]["extra_vars"].keys() <= ARGUMENTS["deploy"].keys()
+    assert {field["id"] for field in kind["inputs"]["fields"] if field["secret"]} == {
+        "agent_token",
+        "consul_token",
+        "secrets",
+        "signing_key",
+    }
+    # The playbooks' own, and the one that only roles take.
+    assert kind["injectors"]["extra_vars"].keys() <= ARGUMENTS["deploy"].keys() | {"autoscale_agent_token"}
 
 
 def test_no_host_key_is_taken_on_trust(call: Callable[..., str]) -> None:

@@ -35,6 +35,8 @@ def texts(lab: Lab, folder: Path) -> dict[str, str]:
     return {
         "autoscale_consul_url": lab.server.url,
         "autoscale_consul_token": "",
+        "autoscale_consul_options": json.dumps({"consul_timeout": "10"}),
+        "autoscale_consul_batch": "1",
         "autoscale_signing_key": "",
         "autoscale_allow_unsigned": "yes",
         "autoscale_prometheus_url": lab.prometheus.url,
