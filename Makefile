@@ -94,7 +94,6 @@ unit: setup ## Unit tests
 MOLECULE := PATH="$(CURDIR)/$(BIN):$$PATH" molecule
 molecule: hosts-up ## Molecule's scenarios, on the hosts lab
 	$(MOLECULE) test --all --exclude consul --destroy=never
-	set -e; for step in converge idempotence cleanup; do $(MOLECULE) $$step --scenario-name consul; done
 
 hosts: hosts-up ## Integration tests on the hosts lab
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
@@ -104,7 +103,7 @@ integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real proce
 	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: faults
-faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, about 40 minutes long
+faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, over an hour long
 	$(if $(ON_HOSTS),$(MOLECULE) test --scenario-name consul --destroy=never)
 	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
 

@@ -17,6 +17,7 @@ from ..module_utils._clients.consul import Consul
 from ..module_utils._clients.consul_connection import connect
 from ..module_utils._clients.prometheus import Prometheus
 from ..module_utils._domain.errors import AutoscaleError
+from .connection_options import connection_options
 
 _CONSUL = ("url", "token", "token_file", "ca_path", "client_cert", "client_key", "timeout", "version")
 _PROMETHEUS = ("url", "token", "ca_path", "timeout")
@@ -36,7 +37,7 @@ def variables_for(plugin: LookupBase, variables: Mapping[str, Any] | None) -> di
     """The variables that our options may come from: a lookup is given them as written, with their templates."""
     given = variables or {}
     # What the roles take for all modules in one dictionary.
-    options = plugin._templar.template(given.get(_OPTIONS, {}))
+    options = connection_options(plugin._templar.template(given.get(_OPTIONS, {})))
     own = {name: plugin._templar.template(given[name]) for name in _VARIABLES if name in given}
     return {**{f"autoscale_{option}": value for option, value in options.items() if f"autoscale_{option}" in _VARIABLES}, **own}
 

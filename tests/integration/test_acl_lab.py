@@ -75,6 +75,7 @@ def ids(lab: AclLab) -> list[str]:
     return [entry["Service"]["ID"] for entry in entries]
 
 
+@pytest.mark.faults
 def test_the_documented_policies_are_enough_from_prepare_to_remove(
     acl_lab: AclLab, tokens: dict[str, str], play: Run, tmp_path: Path
 ) -> None:

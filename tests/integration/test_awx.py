@@ -56,6 +56,7 @@ def left_alone(job: Job, lab: Lab) -> None:
     assert [path for path in job.written if path.is_relative_to(job.folder / "private" / "project")] == []
 
 
+@pytest.mark.faults
 def test_a_service_goes_through_its_jobs(lab: Lab, job: Callable[..., Job]) -> None:
     deployed = job("deploy").succeeded()
     assert len(rotation(lab, SERVICE)) == len(instances(lab, SERVICE)) == 2
@@ -100,6 +101,7 @@ def test_a_wrong_answer_fails_the_job_and_says_why(lab: Lab, job: Callable[..., 
     assert "argument 'autoscale_count' is of type str and we were unable to convert to int" in failed.output
 
 
+@pytest.mark.faults
 def test_a_decision_log_on_a_mounted_path(lab: Lab, job: Callable[..., Job], tmp_path: Path) -> None:
     mounted = tmp_path / "mounted"
     mounted.mkdir()

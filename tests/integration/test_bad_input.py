@@ -243,6 +243,7 @@ def test_a_port_that_somebody_else_has_is_named_with_its_holder(lab: Lab, deploy
 # Hosts.
 
 
+@pytest.mark.faults
 def test_a_host_that_does_not_answer_holds_up_nothing_but_its_own_part(lab: Lab, deploy: Any, tmp_path: Path) -> None:
     # 255 is what ssh ends with when there is no connection.
     dead = tmp_path / "ssh"
@@ -295,6 +296,7 @@ def test_a_plan_whose_only_host_is_dead_says_so(lab: Lab, deploy: Any, tmp_path:
 # Services that do not come up.
 
 
+@pytest.mark.faults
 def test_what_never_becomes_healthy_is_undone_and_the_old_go_on_serving(lab: Lab, deploy: Any, tmp_path: Path) -> None:
     before = standing(lab, "changing")
     attempts = tmp_path / "attempts"
@@ -361,6 +363,7 @@ def test_what_a_host_lacks_for_a_start_is_named_for_each_service(lab: Lab, deplo
 # Limits, and services that are not there.
 
 
+@pytest.mark.faults
 def test_a_limit_that_leaves_out_the_balancer_does_nothing_and_says_so(lab: Lab, deploy: Any) -> None:
     described = shop(8219, ports="22500-22599")
     run = deploy("--limit", "app1", limited=described)

@@ -200,8 +200,9 @@ def test_an_agent_takes_over_by_a_reload_what_is_said_to_need_no_more(network, f
         os.kill(agent.pid, signal.SIGHUP)
 
         wait_until(lambda: json.loads(http_get(f"http://{address}:8500/v1/agent/self"))["Meta"]["rack"] == "2", "it has its new meta data")
-        # What it says of that is of a lower level than it had before.
-        wait_until(lambda: "[INFO]  agent: Synced node info" in agent.tail(), "it logs as it is told now")
+        # What it says of a new service is of a lower level than it had before.
+        requests.put(f"http://{address}:8500/v1/agent/service/register", json={"Name": "words"}, timeout=10).raise_for_status()
+        wait_until(lambda: "[INFO]  agent: Synced service" in agent.log.read_text(), "it logs as it is told now")
         wait_until(lambda: ssl.get_server_certificate((address, 8501)) != served, "it shows its new certificate")
 
 

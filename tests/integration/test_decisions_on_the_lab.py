@@ -75,6 +75,7 @@ def wanting(count: int, low: int = 1) -> dict[str, Any]:
     return {"min_replicas": low, "max_replicas": 4, "metrics": [{"type": "fixed", "replicas": count}]}
 
 
+@pytest.mark.faults
 def test_to_zero_without_requests_and_back_with_the_first_ones(lab: Lab, deploy: Any, reconcile: Any, run_playbook: Run) -> None:
     run_playbook("prepare", lab=lab).succeeded()
     behavior = {"scale_down": {"stabilization_window_seconds": 3}}
@@ -157,6 +158,7 @@ def test_a_budget_lets_one_service_change_per_run(lab: Lab, deploy: Any, reconci
     assert "max_percent: must be from 1 to 100, got 0" in refused.output
 
 
+@pytest.mark.faults
 def test_a_dead_source_holds_and_status_names_it(lab: Lab, deploy: Any, reconcile: Any, run_playbook: Run) -> None:
     scale = {
         "min_replicas": 1,

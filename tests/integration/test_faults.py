@@ -4,8 +4,8 @@
 
 """Faults on the whole local lab: killed runs, missing data, lost agents, dead instances. Each test has services of its own.
 
-Where a run is killed is drawn from a seed, which a failing test prints: AUTOSCALE_TEST_SEED=... repeats it. `make faults` goes
-through all places.
+Which playbook is killed, and where, is drawn from a seed, which a failing test prints: AUTOSCALE_TEST_SEED=... repeats it. `make faults`
+goes through all playbooks and places.
 """
 
 from __future__ import annotations
@@ -64,11 +64,15 @@ def kill_a_run(lab: Lab, playbook: str, variables: dict[str, Any], place: Place,
         return run.output
 
 
+# Which playbook, and where, `make test` kills.
+_DRAWN = random.Random(SEED).choice([(playbook, place) for playbook in sorted(PLACES) for place in PLACES[playbook]])
+
+
 def everywhere(playbook: str) -> Any:
-    """One place that the seed chooses, and for `make faults` all of them."""
-    drawn = random.Random(f"{SEED} {playbook}").choice(PLACES[playbook])
+    """For `make faults` all places of a playbook, of which `make test` has the one that the seed chooses among those of all playbooks."""
     every = [pytest.param(place, marks=pytest.mark.faults, id=f"{place.task}-{place.nth}") for place in PLACES[playbook]]
-    return pytest.mark.parametrize("place", [pytest.param(drawn, id="drawn"), *every])
+    drawn = [pytest.param(_DRAWN[1], id="drawn")] if playbook == _DRAWN[0] else []
+    return pytest.mark.parametrize("place", [*drawn, *every])
 
 
 @everywhere("scale_out")
@@ -137,6 +141,7 @@ def test_a_killed_removal_is_put_right(lab: Lab, play: Any, place: Place, tmp_pa
 # Missing data.
 
 
+@pytest.mark.faults
 def test_without_metrics_nothing_is_removed(lab: Lab, play: Any, run_playbook: Any) -> None:
     run_playbook("prepare", lab=lab).succeeded()
     port, ports = own_ports()
@@ -188,6 +193,7 @@ def arrived(lab: Lab) -> str:
 # Lost and empty views.
 
 
+@pytest.mark.faults
 def test_a_lost_agent_is_suspect_at_first_then_replaced_and_leaves_no_doubles(lab: Lab, play: Any, tmp_path: Path) -> None:
     port, ports = own_ports()
     play("deploy", "lost", autoscale_services={"lost": shop(port, ports=ports)}).succeeded()
@@ -253,6 +259,7 @@ def commit_scale(lab: Lab, service: str, replicas: int, signing: documents.Signi
     faults.put(f"{lab.server.url}/v1/kv/autoscale/{service}/scale", text)
 
 
+@pytest.mark.faults
 def test_of_two_runs_at_once_one_works_and_the_other_names_it_and_goes_on(lab: Lab, play: Any, tmp_path: Path) -> None:
     (port, ports), (other_port, other_ports) = own_ports(), own_ports()
     described = {"wanted": shop(port, ports=ports), "beside": shop(other_port, ports=other_ports)}
@@ -275,6 +282,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_names_it_and_goes_on(lab: L
 # Dead instances.
 
 
+@pytest.mark.faults
 def test_a_killed_process_is_restarted_in_place(lab: Lab, play: Any) -> None:
     port, ports = own_ports()
     play("deploy", "hurt", autoscale_services={"hurt": shop(port, ports=ports)}).succeeded()
@@ -290,7 +298,8 @@ def test_a_killed_process_is_restarted_in_place(lab: Lab, play: Any) -> None:
     assert_at_rest(play, "hurt")
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("count", [2, 3])
 def test_an_instance_that_cannot_come_back_is_replaced(lab: Lab, play: Any, count: int, tmp_path: Path) -> None:
     port, ports = own_ports()
     name = f"broken-{port}"
@@ -326,6 +335,7 @@ def test_an_instance_that_cannot_come_back_is_replaced(lab: Lab, play: Any, coun
 # Altered documents.
 
 
+@pytest.mark.faults
 def test_an_altered_release_is_refused_and_other_services_go_on(lab: Lab, play: Any) -> None:
     (port, ports), (other_port, other_ports) = own_ports(), own_ports()
     signed = {"autoscale_signing_key": "a key of this test", "autoscale_allow_unsigned": False}

@@ -61,6 +61,7 @@ def test_check_mode_shows_the_plan_and_opens_no_connection(lab: Lab, run_playboo
     assert instances(lab, "planned") == {}
 
 
+@pytest.mark.faults
 def test_scaling_by_hand_holds_and_loses_no_request(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
     deploy(byhand=shop(8103, ports="20300-20399")).succeeded()
     with no_request_lost(lab, 8103, 30, tmp_path):
@@ -121,6 +122,7 @@ def test_reconcile_follows_the_requests_out_and_in_again(lab: Lab, deploy: Any, 
     assert (changes[0][0], max(desired for _current, desired in changes), changes[-1][1]) == (2, 4, 2)
 
 
+@pytest.mark.faults
 def test_remove_takes_everything_away_and_may_be_repeated(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
     described = shop(8106, ports="20600-20699")
     described["run"]["environment"] = {"GREETING": "{{ 7 * 7 }} at {port}"}

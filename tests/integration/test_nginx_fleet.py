@@ -31,6 +31,7 @@ def play(nginx_lab: Lab, run_playbook: Callable[..., Any]) -> Callable[..., Any]
     return call
 
 
+@pytest.mark.faults
 def test_scaling_and_rolling_behind_nginx_lose_no_request(nginx_lab: Lab, play: Any, tmp_path: Path) -> None:
     play("deploy", autoscale_services={"behind": shop(PORT, ports="25000-25099")}).succeeded()
     view = NginxView(nginx_lab, "behind")
@@ -83,6 +84,7 @@ def test_hostile_text_in_the_catalog_reaches_no_file_of_nginx(nginx_lab: Lab, pl
     assert servers == set(instances(nginx_lab, "wanted"))
 
 
+@pytest.mark.faults
 def test_a_service_that_nobody_has_asked_yet_is_known_and_at_rest(nginx_lab: Lab, play: Any) -> None:
     play("prepare").succeeded()
     metrics = [{"requests": 15}, {"response_time": 1}]

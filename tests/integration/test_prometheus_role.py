@@ -57,6 +57,7 @@ def register(lab: Lab, name: str, port: int, meta: dict[str, str]) -> None:
     urllib.request.urlopen(urllib.request.Request(url, json.dumps(definition).encode(), method="PUT"), timeout=5).close()
 
 
+@pytest.mark.faults
 def test_prepare_gives_every_series_the_labels_of_the_contract(lab: Lab, instance: tuple[str, int], run_playbook: Any) -> None:
     address, port = instance
     register(lab, "shop", port, {"autoscale-service": "shop"})

@@ -170,6 +170,7 @@ def test_a_step_that_failed_is_no_success(lab: Lab, textfile: Textfile, deploy: 
     assert textfile.of("torn")["ready"] == 4
 
 
+@pytest.mark.faults
 def test_a_run_that_dies_is_no_success(lab: Lab, textfile: Textfile, deploy: Any, tmp_path: Path) -> None:
     deploy({"cut": shop(8314, ports="22300-22399")})
     textfile.reconcile().succeeded()

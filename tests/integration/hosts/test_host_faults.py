@@ -115,6 +115,7 @@ def test_a_silent_host_is_replaced_and_its_surplus_leaves_without_a_failed_reque
     play("remove", autoscale_service="silent", autoscale_confirm_remove="silent").succeeded()
 
 
+@pytest.mark.faults
 def test_a_host_that_consul_believes_in_but_nobody_reaches_fails_by_step(hosts: HostsLab, deploy: Any, play: Any) -> None:
     described = shop_on_hosts(hosts, 8212, ports="21200-21299")
     with back_at_last(hosts, "app3"):
@@ -130,6 +131,7 @@ def test_a_host_that_consul_believes_in_but_nobody_reaches_fails_by_step(hosts: 
     assert_whole(hosts, "mute", 3)
 
 
+@pytest.mark.faults
 def test_a_network_that_goes_in_the_middle_ends_the_run_and_the_next_one_mends_it(
     hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_reboot_brings_the_instances_back_by_themselves(hosts: HostsLab, deplo
     assert_whole(hosts, "back", 3)
 
 
+@pytest.mark.faults
 def test_what_a_killed_controller_left_at_work_is_put_right(hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path) -> None:
     """Over ssh a module may go on when its controller is dead: the next run finds what it did."""
     deploy(orphan=shop_on_hosts(hosts, 8216, ports="21600-21699", scale=of(2))).succeeded()

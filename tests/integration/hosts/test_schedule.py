@@ -98,6 +98,7 @@ def test_a_timer_starts_it_from_start_to_start_without_overlap(hosts: Any, sched
     assert schedule(schedule_interval="3s").succeeded().changed == 0
 
 
+@pytest.mark.faults
 def test_it_is_kept_from_changing_its_own_machine_unless_told_otherwise(hosts: Any, schedule: Play) -> None:
     schedule(schedule_interval="2s").succeeded()
     wait_until(lambda: times(log(hosts), "end"), "a run", 20)

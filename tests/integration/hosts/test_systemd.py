@@ -53,6 +53,7 @@ def test_a_service_is_spread_confined_and_at_rest(hosts: HostsLab, deploy: Any, 
     play("doctor").succeeded()
 
 
+@pytest.mark.faults
 def test_by_default_an_instance_has_a_user_of_its_own(hosts: HostsLab, deploy: Any) -> None:
     described = shop_on_hosts(hosts, 8202, ports="20200-20299")
     del described["run"]["user"]
@@ -72,6 +73,7 @@ def test_a_killed_process_is_restarted_in_place(hosts: HostsLab, deploy: Any, pl
     assert play("reconcile", autoscale_only=["hurt"]).succeeded().changed == 0
 
 
+@pytest.mark.faults
 def test_one_that_does_not_become_healthy_is_undone_and_says_why(hosts: HostsLab, deploy: Any) -> None:
     described = shop_on_hosts(hosts, 8204, ports="20400-20499", deploy={"healthy_deadline": "8s"})
     described["run"]["command"] = "/bin/sh -c 'echo this is why; sleep 1; exit 3'"
@@ -98,6 +100,7 @@ def test_a_rollout_and_a_scale_in_lose_no_request(hosts: HostsLab, deploy: Any, 
     assert answer(hosts, 8205)["nonce"] == "n"
 
 
+@pytest.mark.faults
 def test_status_is_told_by_another_controller(hosts: HostsLab, deploy: Any, play: Any) -> None:
     deploy(told=shop_on_hosts(hosts, 8206, ports="20600-20699")).succeeded()
     run = play("status", autoscale_only=["told"]).succeeded()
