@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import places  # noqa: F401  Draws the seed, before there are further processes.
 import pytest
 from addresses import claimed_network
 from backends import shops_at

@@ -12,7 +12,8 @@ import random
 from typing import Any
 
 QUICK = {"autoscale_drain_deadline": 3, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1}
-SEED = os.environ.get("AUTOSCALE_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
+# In the environment, for the processes of `pytest -n`: they have to draw the same.
+SEED = os.environ.setdefault("AUTOSCALE_TEST_SEED", str(random.SystemRandom().randrange(10**6)))
 
 
 def named(playbook: str, *services: str) -> dict[str, Any]:
