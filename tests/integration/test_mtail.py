@@ -53,7 +53,8 @@ def read(mtail: Mtail) -> Callable[..., dict[tuple[str, ...], float]]:
 
 
 def lines_read(mtail: Mtail) -> int:
-    found = re.search(r"^mtail_lines_total (\d+)$", http_get(mtail.metrics_url), re.MULTILINE)
+    # Not mtail_lines_total: that counts a line before the program has it.
+    found = re.search(r"^mtail_vm_line_processing_duration_seconds_count\{.*\} (\d+)$", http_get(mtail.metrics_url), re.MULTILINE)
     return int(found.group(1)) if found else 0
 
 
