@@ -100,12 +100,12 @@ hosts: hosts-up ## Integration tests on the hosts lab
 
 # The tests on the hosts lab run in one of the three processes.
 integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real processes
-	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -n 3 --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, over an hour long
 	$(if $(ON_HOSTS),$(MOLECULE) test --scenario-name consul --destroy=never)
-	$(TEST) -m pytest tests -q -m faults $(PYTEST_ARGS)
+	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -m faults -n 2 --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative; AUTOSCALE_TRACES is a folder of loads to replay

@@ -23,28 +23,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import places  # noqa: F401  Draws the seed, before there are further processes.
 import pytest
 from addresses import claimed_network
 from backends import shops_at
 from lab import Lab
 from processes import Consul, HAProxy, Mtail, Nginx, Prometheus, Supervisor, end_marked_processes
-from xdist.scheduler import LoadFileScheduling
 
 COLLECTION = "microservices.autoscale"
 CLONE = Path(__file__).resolve().parents[2]
 WORKSPACE = CLONE / "build" / "workspace"
 RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """A file's tests in a row, in one of the processes of `pytest -n`; all tests on the one hosts lab, too."""
-
-    class OneHostsLab(LoadFileScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return "hosts" if "integration/hosts/" in nodeid else str(super()._split_scope(nodeid))
-
-    return OneHostsLab(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
