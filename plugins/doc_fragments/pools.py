@@ -38,11 +38,22 @@ options:
             description: Port.
             type: int
             required: true
-      algorithm:
-        description: How a server is chosen. V(random) takes the better of two, V(source) hashes the client's address consistently.
+      mode:
+        description: What is balanced. With V(tcp) no request is looked at.
         type: str
-        choices: [round_robin, least_conn, random, source]
+        choices: [http, tcp]
+        default: http
+      algorithm:
+        description:
+          - How a server is chosen. V(random) takes the better of two.
+          - V(source) hashes the client's address, V(hash) what O(pools[].hash_key) names; both consistently, so that a server
+            that comes or goes moves few clients.
+        type: str
+        choices: [round_robin, least_conn, random, source, hash]
         default: round_robin
+      hash_key:
+        description: With O(pools[].algorithm=hash), V(uri) (path and query) or C(header:NAME).
+        type: str
       check:
         description: How an instance is checked. Either O(pools[].check.http) or O(pools[].check.tcp) is required.
         type: dict
@@ -65,6 +76,44 @@ options:
       max_connections:
         description: Most connections at a time to one instance; more are queued.
         type: int
+      max_queue:
+        description: Most requests that wait for one instance; then others are tried.
+        type: int
+      slow_start:
+        description: Seconds in which an instance that is new, or up again, gets to its full weight.
+        type: float
+        default: 0.0
+      sticky_cookie:
+        description: Name of a cookie, set by the balancer, that keeps a client with its instance.
+        type: str
+      rate_limit:
+        description: Requests per second of one client address; more are answered with 429.
+        type: int
+      certificate:
+        description:
+          - File on the balancer with certificate, chain and private key, in the format PEM. With it the listener speaks TLS (1.2 and 1.3)
+            and, with O(pools[].mode=http), HTTP/2.
+        type: path
+      timeouts:
+        description: Timeouts.
+        type: dict
+        suboptions:
+          connect:
+            description: Seconds to connect to an instance.
+            type: float
+            default: 2.0
+          response:
+            description: Seconds for an instance to go on with its answer.
+            type: float
+            default: 60.0
+          client:
+            description: Seconds for a client to go on with its request.
+            type: float
+            default: 60.0
+          queue:
+            description: Seconds in the queue; Nginx has none.
+            type: float
+            default: 60.0
       servers:
         description: The instances in rotation, and no others.
         type: list
@@ -87,4 +136,8 @@ options:
             description: Weight from 0 to 256. Of 0 the server gets no requests.
             type: int
             default: 100
+          backup:
+            description: Whether it is a standby, which takes requests only when no other server can.
+            type: bool
+            default: false
 """

@@ -76,6 +76,25 @@ EXAMPLES = r"""
           - {id: shop-app1-20000, address: 192.0.2.11, port: 20000, weight: 100}
           - {id: shop-app2-20000, address: 192.0.2.12, port: 20000, weight: 100}
 
+- name: Balance it by its users, over TLS, with a standby
+  microservices.autoscale.haproxy_config:
+    config_dir: /etc/haproxy/conf.d
+    base_config: /etc/haproxy/haproxy.cfg
+    pid_file: /run/haproxy.pid
+    socket: /run/haproxy/admin.sock
+    pools:
+      - service: shop
+        listen: {address: 192.0.2.1, port: 8443}
+        certificate: /etc/ssl/private/shop.pem
+        algorithm: hash
+        hash_key: header:X-User
+        rate_limit: 100
+        timeouts: {response: 300}
+        check: {http: /healthz}
+        servers:
+          - {id: shop-app1-20000, address: 192.0.2.11, port: 20000}
+          - {id: shop-app2-20000, address: 192.0.2.12, port: 20000, backup: true}
+
 - name: Take a service away
   microservices.autoscale.haproxy_config:
     config_dir: /etc/haproxy/conf.d

@@ -27,7 +27,8 @@ options:
     description:
       - The pools. An empty list does nothing.
       - Nginx makes no use of O(pools[].check).
-      - O(pools[].max_connections) must not be given. Nginx has no queue, and more requests would fail.
+      - O(pools[].max_connections), O(pools[].max_queue), O(pools[].slow_start) and O(pools[].mode=tcp) are refused, since Nginx cannot do
+        them, and so are O(pools[].sticky_cookie) before 1.29.6 and O(pools[].servers[].backup) with an algorithm that hashes or draws.
       - Without any O(pools[].servers), requests are answered with 503.
   wait_timeout:
     description: Seconds for old workers to end, where servers or services go.

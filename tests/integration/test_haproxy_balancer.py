@@ -21,8 +21,11 @@ from typing import Any
 import pytest
 from addresses import free_port
 from backends import PORT
+from certificates import self_signed
 from load import Load, LoadConfig
 from processes import HAProxy, http_get, wait_until
+
+GOLDEN = Path(__file__).resolve().parents[1] / "unit/plugins/module_utils/_domain/golden"
 
 
 class Balancer:
@@ -428,9 +431,13 @@ def test_runs_for_different_services_at_once(
 
 
 def test_haproxy_accepts_every_kind_of_pool(balancer: Balancer, shops: list[str], listen: int, tmp_path: Path) -> None:
-    """The golden file of the unit tests, and each algorithm with a check by connection."""
-    golden = Path(__file__).resolve().parents[1] / "unit/plugins/module_utils/_domain/golden/shop.cfg"
-    command = [balancer.haproxy.binary, "-c", "-f", str(balancer.haproxy.base_config), "-f", str(golden)]
+    """The golden files of the unit tests, and each algorithm with a check by connection."""
+    certificate = str(self_signed(tmp_path / "shop.pem", "shop"))
+    (tmp_path / "conf.d").mkdir()
+    for golden in GOLDEN.glob("*.cfg"):
+        (tmp_path / "conf.d" / golden.name).write_text(golden.read_text().replace("/etc/ssl/private/shop.pem", certificate))
+    assert len(list((tmp_path / "conf.d").iterdir())) > 10
+    command = [balancer.haproxy.binary, "-c", "-f", str(balancer.haproxy.base_config), "-f", str(tmp_path / "conf.d")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "WARNING" not in done.stderr.replace("Can't open global server state", ""), done.stderr
     check = {"http": None, "tcp": True, "interval": 0.2, "timeout": 0.2}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import ALGORITHMS
 from hypothesis import strategies as st
 
 # What means something to a balancer, a shell, a template, a path or a terminal.
@@ -50,3 +51,28 @@ def _odd(draw: st.DrawFn) -> dict[str, Any]:
 
 
 SERVERS = st.lists(st.one_of(_VALID, _spoilt(), _odd()), max_size=4)
+
+
+def _spoilt_text(*valid: str) -> st.SearchStrategy[Any]:
+    """One of these, as it is or with a piece of something else in it, or anything at all."""
+    pieces = st.one_of(st.sampled_from(PIECES), st.text(max_size=5))
+    return st.one_of(st.sampled_from(valid), st.builds("{}{}".format, st.sampled_from(valid), pieces), ANYTHING)
+
+
+_COUNTS = st.one_of(st.integers(1, 5000), ANYTHING)
+# Keys of a `balance` block, each with something in it that may be wrong.
+BALANCES = st.fixed_dictionaries(
+    {},
+    optional={
+        "mode": _spoilt_text("http", "tcp"),
+        "algorithm": _spoilt_text(*ALGORITHMS),
+        "hash_key": _spoilt_text("uri", "header:X-User", "header:Cookie"),
+        "max_connections": _COUNTS,
+        "max_queue": _COUNTS,
+        "slow_start": st.one_of(st.floats(0, 60), _spoilt_text("10s", "1m")),
+        "sticky_cookie": _spoilt_text("SHOP"),
+        "rate_limit": _COUNTS,
+        "certificate": _spoilt_text("/etc/ssl/shop.pem"),
+        "timeouts": st.dictionaries(st.sampled_from(["connect", "response", "client", "queue"]), st.one_of(st.floats(0.05, 99), ANYTHING)),
+    },
+)

@@ -115,13 +115,17 @@ class Runtime:
         """The servers of one backend. Raises NoSuchBackend."""
         command = f"show servers state {_name(backend)}"
         rows = _table(self.path, command, self._ask(command))
-        return tuple(_running(row) for row in rows)
+        backups = {row["svname"] for row in self._stat(rows[0]["be_id"]) if row["bck"] == "1"} if rows else set()
+        return tuple(_running(row, row["srv_name"] in backups) for row in rows)
 
     def loads(self, backend_id: str) -> dict[str, ServerLoad]:
         """Load and check state of one backend's servers, by server; asked by the number, since a frontend may share the name."""
+        rows = self._stat(backend_id)
+        return {row["svname"]: ServerLoad(int(row["scur"] or 0), int(row["qcur"] or 0), _status(row)) for row in rows}
+
+    def _stat(self, backend_id: str) -> list[dict[str, str]]:
         text = self._ask(f"show stat {int(backend_id)} {_SERVERS} -1")
-        rows = csv.DictReader(text.lstrip("# ").splitlines())
-        return {row["svname"]: ServerLoad(int(row["scur"] or 0), int(row["qcur"] or 0), _status(row)) for row in rows if row.get("svname")}
+        return [row for row in csv.DictReader(text.lstrip("# ").splitlines()) if row.get("svname")]
 
     def state_dump(self) -> str:
         """The state of all servers, as a state file wants it. The one question about everything: asked before a reload only."""
@@ -147,6 +151,10 @@ class Runtime:
 
     def enable_health(self, backend: str, server: str) -> None:
         self._change(f"enable health {_name(backend)}/{_name(server)}")
+
+    def make_cookies(self, backend: str) -> None:
+        """Let a backend with dynamic cookies make those of servers that were added, which 2.6 leaves without one."""
+        self._change(f"enable dynamic-cookie backend {_name(backend)}")
 
     def set_weight(self, backend: str, server: str, weight: int) -> None:
         self._change(f"set server {_name(backend)}/{_name(server)} weight {int(weight)}")
@@ -216,7 +224,7 @@ def _table(path: str, command: str, text: str) -> list[dict[str, str]]:
     return [dict(zip(header, line.split(" "))) for line in lines[2:] if line.strip() and not line.startswith("#")]
 
 
-def _running(row: dict[str, str]) -> Running:
+def _running(row: dict[str, str], backup: bool) -> Running:
     admin = int(row["srv_admin_state"])
     return Running(
         id=row["srv_name"],
@@ -227,6 +235,7 @@ def _running(row: dict[str, str]) -> Running:
         up=row["srv_op_state"] in _OPERATIONAL,
         checked=bool(int(row["srv_check_state"]) & _CHECK_CONFIGURED),
         backend_id=row["be_id"],
+        backup=backup,
     )
 
 

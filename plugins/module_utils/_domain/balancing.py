@@ -7,16 +7,59 @@
 
 from __future__ import annotations
 
-from typing import Any, Container, Iterable, Mapping
+from typing import Any, Callable, Container, Iterable, Iterator, Mapping
 
+from .balance import HASHES, Balance
 from .errors import AutoscaleError
-from .service import Balance, Service
+from .service import Service
 
 HAPROXY, NGINX = "haproxy", "nginx"
-NO_QUEUE = (
-    "Nginx has no queue, and requests beyond it would fail with 502. Leave it out (scale.max_replicas and the metrics bound the load), "
-    "or balance with HAProxy (autoscale_balancer_provider)"
+# The first Nginx without a subscription that keeps a client with its instance by a cookie.
+STICKY_VERSION = (1, 29, 6)
+_OR_HAPROXY = "or balance with HAProxy (autoscale_balancer_provider)"
+
+
+def _given(name: str) -> Callable[[Balance], bool]:
+    return lambda balance: bool(getattr(balance, name))
+
+
+# What Nginx cannot do: key, when it is asked for, and why not, with what to do instead.
+_NOT_ON_NGINX: tuple[tuple[str, Callable[[Balance], bool], str], ...] = (
+    ("mode", lambda balance: balance.mode != "http", f"tcp is not written for Nginx. Use http, {_OR_HAPROXY}"),
+    (
+        "max_connections",
+        _given("max_connections"),
+        "Nginx has no queue, and requests beyond it would fail with 502. Leave it out (scale.max_replicas and the metrics bound the load), "
+        + _OR_HAPROXY,
+    ),
+    ("max_queue", _given("max_queue"), f"Nginx has no queue. Leave it out, {_OR_HAPROXY}"),
+    (
+        "slow_start",
+        _given("slow_start"),
+        f"Nginx has it with a subscription only. Let run.pre_start or the application warm up before its check passes, {_OR_HAPROXY}",
+    ),
 )
+
+
+def refusals(balance: Balance, version: tuple[int, ...] | None = None) -> Iterator[tuple[str, str]]:
+    """What of a `balance` block Nginx cannot do: the key, and why not, with what to do instead.
+
+    Args:
+        version: of Nginx; None where it is not known, and is looked at later.
+    """
+    for key, asked, why in _NOT_ON_NGINX:
+        if asked(balance):
+            yield key, why
+    if balance.sticky_cookie is not None and version is not None and version < STICKY_VERSION:
+        here, first = (".".join(map(str, numbers)) for numbers in (version, STICKY_VERSION))
+        yield "sticky_cookie", f"Nginx {here} has no sticky sessions, which come with {first}. Use the algorithm source, {_OR_HAPROXY}"
+
+
+def backup_refusal(balance: Balance) -> str | None:
+    """Why a pool cannot have backup servers on Nginx, or None."""
+    if balance.algorithm not in (*HASHES, "random"):
+        return None
+    return f"backup: Nginx has no backup servers with the algorithm {balance.algorithm}. Use round_robin or least_conn, {_OR_HAPROXY}"
 
 
 def refusal(balance: Balance | None, balancers: Mapping[str, str]) -> str | None:
@@ -26,9 +69,10 @@ def refusal(balance: Balance | None, balancers: Mapping[str, str]) -> str | None
         balancers: the kind of each host that balances.
     """
     on_nginx = sorted(name for name, kind in balancers.items() if kind == NGINX)
-    if balance is None or balance.max_connections is None or not on_nginx:
+    if balance is None or not on_nginx:
         return None
-    return f"balance.max_connections: must not be given for a balancer that is Nginx ({', '.join(on_nginx[:5])}). {NO_QUEUE}"
+    where = f"must not be given so for a balancer that is Nginx ({', '.join(on_nginx[:5])})"
+    return "; ".join(f"balance.{key}: {where}. {why}" for key, why in refusals(balance)) or None
 
 
 def kinds_of(hosts: Iterable[Mapping[str, Any]], balancers: Container[str]) -> dict[str, str]:

@@ -13,16 +13,15 @@ import string
 from typing import Any, Iterator, Mapping
 
 from . import names
+from .balance import read_balance
 from .errors import AutoscaleError
 from .policy_reader import read_policy
-from .pool import ALGORITHMS
 from .providers import DEFAULT_PROVIDER, PROVIDERS, beyond
 from .reader import Reader
 from .resources import MEMORY, Resources, parse_memory
-from .service import Artifact, Balance, Check, Deploy, Listen, PortRange, Run, Service
+from .service import Artifact, Check, Deploy, PortRange, Run, Service
 
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
-_PORT = re.compile(r"[0-9]{1,5}")
 PLACEHOLDERS = ("address", "port", "path", "version", "instance")
 
 
@@ -70,7 +69,7 @@ def _read_service(name: str, root: Reader) -> Service:
         port_range=_read_port_range(fields["port_range"]),
         scale=read_policy(fields["scale"], has_cpu_request=run.resources.cpu is not None),
         check=_read_check(fields["check"]),
-        balance=_read_balance(fields["balance"]) if fields["balance"].given else None,
+        balance=read_balance(fields["balance"]) if fields["balance"].given else None,
         deploy=_read_deploy(fields["deploy"]),
         tags=tuple(item.text(pattern=r"[A-Za-z0-9._=/-]{1,128}", hint="must be a plain tag") for item in fields["tags"].items()),
     )
@@ -192,34 +191,6 @@ def _read_check(check: Reader) -> Check:
         interval=fields["interval"].duration(10.0, at_least=0.5, at_most=300),
         timeout=fields["timeout"].duration(5.0, at_least=0.1, at_most=60),
         grace=fields["grace"].duration(60.0, at_most=86400),
-    )
-
-
-def _read_balance(balance: Reader) -> Balance:
-    fields = balance.fields("listen", "algorithm", "weight", "max_connections")
-    return Balance(
-        listen=_read_listen(fields["listen"]),
-        algorithm=fields["algorithm"].choice(ALGORITHMS, "round_robin"),
-        weight=fields["weight"].integer(100, at_least=1, at_most=256),
-        max_connections=fields["max_connections"].integer(at_least=1) if fields["max_connections"].given else None,
-    )
-
-
-def _read_listen(listen: Reader) -> Listen:
-    """8080, "10.0.0.5:8080", "[::]:8080", or {address, port}."""
-    value = listen.value
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = {"port": value}
-    elif isinstance(value, str):
-        address, _colon, port = value.rpartition(":")
-        value = {"address": address.strip("[]") or None, "port": int(port) if _PORT.fullmatch(port) else port}
-    if not isinstance(value, dict):
-        listen.refuse("must be a port or ADDRESS:PORT")
-        return Listen(1)
-    fields = listen.replaced(value).fields("address", "port")
-    return Listen(
-        port=fields["port"].integer(at_least=1, at_most=65535),
-        address=fields["address"].checked(names.ip_address, "") if fields["address"].given else None,
     )
 
 

@@ -15,44 +15,54 @@ import re
 from typing import Any, Callable, Iterable, Mapping
 
 from . import names
+from .balance import FIELDS, Balance, read_balance, seconds
 from .errors import AutoscaleError, InvalidDescription
+from .reader import Reader
 
-ALGORITHMS = ("round_robin", "least_conn", "random", "source")
-MAX_CONNECTIONS_LIMIT = 1000000
+# For TLS 1.2, with forward secrecy: Mozilla's "intermediate", https://wiki.mozilla.org/Security/Server_Side_TLS
+TLS_CIPHERS = ":".join(
+    f"ECDHE-{key}-{cipher}" for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305") for key in ("ECDSA", "RSA")
+)
 # Text that needs no quoting in a balancer's configuration language.
 CHECK_PATH = re.compile(r"/[A-Za-z0-9/_.~%?=&+,:@-]{0,200}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """One instance in a pool; weight is 0 to 256."""
+    """One instance in a pool; weight is 0 to 256. A backup takes requests when none of the others can."""
 
     id: str
     address: str
     port: int
     weight: int
+    backup: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """A service's listener and servers. Interval and timeout of the check are seconds; max_connections is per instance."""
+    """A service's listener and servers. Interval and timeout of the check are seconds; a pool's listener has an address."""
 
     service: str
-    address: str
-    port: int
-    algorithm: str
+    balance: Balance
     check_path: str | None
     check_interval: float
     check_timeout: float
-    max_connections: int | None
     servers: tuple[Server, ...]
+
+    @property
+    def address(self) -> str:
+        return self.balance.listen.address or ""
+
+    @property
+    def port(self) -> int:
+        return self.balance.listen.port
 
 
 def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
     """Return the pool that a dict describes.
 
     Args:
-        raw: service, listen, algorithm, check, max_connections and servers.
+        raw: service, the keys of a description's balance, check and servers.
         where: its path in errors, such as "pools[0]".
 
     Raises:
@@ -61,33 +71,29 @@ def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
     errors: list[str] = []
 
     def checked(path: str, check: Callable[[Any], Any], value: Any, default: Any) -> Any:
-        try:
-            return check(value)
-        except AutoscaleError as error:
-            errors.append(f"{where}.{path}: {error.message}")
-            return default
+        return Reader(value, f"{where}.{path}", errors).checked(check, default)
 
-    listen, check = raw.get("listen") or {}, raw.get("check") or {}
+    check = raw.get("check") or {}
     servers = tuple(
         Server(
             id=checked(f"servers[{index}].id", names.instance_id, item.get("id"), ""),
             address=checked(f"servers[{index}].address", names.ip_address, item.get("address"), ""),
             port=checked(f"servers[{index}].port", names.port, item.get("port"), 0),
             weight=checked(f"servers[{index}].weight", names.weight, item.get("weight"), 0),
+            backup=Reader(item.get("backup"), f"{where}.servers[{index}].backup", errors).flag(False),
         )
         for index, item in enumerate(raw.get("servers") or ())
     )
     pool = Pool(
         service=checked("service", names.service_name, raw.get("service"), ""),
-        address=checked("listen.address", names.ip_address, listen.get("address"), ""),
-        port=checked("listen.port", names.port, listen.get("port"), 0),
-        algorithm=checked("algorithm", algorithm, raw.get("algorithm"), ""),
+        balance=read_balance(Reader({name: raw[name] for name in FIELDS if name in raw}, where, errors)),
         check_path=checked("check.http", check_path, check.get("http"), None),
         check_interval=checked("check.interval", seconds, check.get("interval"), 1.0),
         check_timeout=checked("check.timeout", seconds, check.get("timeout"), 1.0),
-        max_connections=checked("max_connections", max_connections, raw.get("max_connections"), None),
         servers=tuple(sorted(servers, key=lambda server: server.id)),
     )
+    if pool.balance.listen.address is None:
+        errors.append(f"{where}.listen.address: must be given")
     if not check.get("http") and not check.get("tcp"):
         errors.append(f"{where}.check: must have http or tcp, so that an instance gets no traffic before its check has passed")
     # Names that differ in case only are one name to too many people and tools.
@@ -97,6 +103,16 @@ def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
     if errors:
         raise InvalidDescription(errors)
     return pool
+
+
+def require_renderable(pool: Pool) -> None:
+    """Let the whole pool pass its allow-lists once more, where it is rendered; raises InvalidDescription."""
+    check = {"http": pool.check_path, "tcp": True, "interval": pool.check_interval, "timeout": pool.check_timeout}
+    servers = [dataclasses.asdict(server) for server in pool.servers]
+    read = pool_from({"service": pool.service, **dataclasses.asdict(pool.balance), "check": check, "servers": servers}, "pool")
+    # A short form, such as the text of a duration, is for people.
+    if read.balance != pool.balance:
+        raise InvalidDescription([f"pool: {pool.balance} is not as it was read"])
 
 
 def clash(pool: Pool, endpoints: Iterable[tuple[str, int]]) -> bool:
@@ -120,29 +136,9 @@ def _twice(what: str, values: Iterable[str]) -> list[str]:
     return errors
 
 
-def algorithm(value: object) -> str:
-    if not isinstance(value, str) or value not in ALGORITHMS:
-        raise AutoscaleError(f"algorithm {value!r} is not known: must be one of {', '.join(ALGORITHMS)}")
-    return value
-
-
 def check_path(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not CHECK_PATH.fullmatch(value):
         raise AutoscaleError(f"path {value!r} is not allowed: must match {CHECK_PATH.pattern}")
-    return value
-
-
-def seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.05 <= value <= 3600:
-        raise AutoscaleError(f"{value!r} is not allowed: must be a number of seconds from 0.05 to 3600")
-    return float(value)
-
-
-def max_connections(value: object) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONNECTIONS_LIMIT:
-        raise AutoscaleError(f"{value!r} is not allowed: must be a whole number from 1 to {MAX_CONNECTIONS_LIMIT}")
     return value

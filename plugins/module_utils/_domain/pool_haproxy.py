@@ -8,20 +8,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
-from typing import Iterable
+from typing import Iterable, Iterator
 
 from . import names
-from .pool import Pool, Server, algorithm, any_address, check_path, max_connections, seconds
+from .balance import HASHES, Balance
+from .pool import TLS_CIPHERS, Pool, Server, any_address, require_renderable
 
-# All of these are dynamic in HAProxy: servers can be added while it runs (for source only with consistent hashing).
-_ALGORITHMS: dict[str, tuple[str, ...]] = {
-    "round_robin": ("balance roundrobin",),
-    "least_conn": ("balance leastconn",),
-    "random": ("balance random(2)",),
-    "source": ("balance source", "hash-type consistent"),
-}
-_SERVER_LINE = re.compile(r"    server (?P<id>\S+) (?P<endpoint>\S+) weight (?P<weight>[0-9]{1,3}) (?P<options>\S.*)")
+# All of these are dynamic in HAProxy: servers can be added while it runs (for hashes only with consistent hashing).
+_ALGORITHMS = {"round_robin": "roundrobin", "least_conn": "leastconn", "random": "random(2)", "source": "source"}
+_TLS = f"ssl-min-ver TLSv1.2 no-tls-tickets ciphers {TLS_CIPHERS}"
+_SERVER_LINE = re.compile(
+    r"    server (?P<id>\S+) (?P<endpoint>\S+) weight (?P<weight>[0-9]{1,3})"
+    r"(?: id [0-9]{1,10})?(?P<backup> backup)? (?P<options>check \S.*)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Running:
         up: whether its check lets it take traffic when it is ready.
         checked: whether a check is configured for it.
         backend_id: the process's own number of the backend, by which its statistics are asked for.
+        backup: whether it gets requests only when no other can take them.
     """
 
     id: str
@@ -43,63 +45,129 @@ class Running:
     up: bool
     checked: bool
     backend_id: str
+    backup: bool = False
 
     @property
     def server(self) -> Server:
-        return Server(self.id, self.address, self.port, self.weight)
+        return Server(self.id, self.address, self.port, self.weight, self.backup)
 
 
-def server_options(pool: Pool) -> str:
-    """The options of every server of the pool; all of them are understood by `add server`, which ignores default-server."""
-    interval = _milliseconds(pool.check_interval)
+def server_options(interval: float, balance: Balance) -> str:
+    """The options of every server of a pool; all of them are understood by `add server`, which ignores default-server.
+
+    Args:
+        interval: seconds between checks.
+    """
+    milliseconds = _milliseconds(interval)
     words = [
         "check",
-        f"inter {interval}",
+        f"inter {milliseconds}",
         # An instance that is down or changes its state is looked at more often, so that a new one is in rotation soon.
-        f"fastinter {min(interval, 500)} downinter {min(interval, 500)}",
+        f"fastinter {min(milliseconds, 500)} downinter {min(milliseconds, 500)}",
         "fall 3 rise 2",
         # Spelled out, since 2.6 gives a server that is added no idle connections at all. Short, so that a drained instance's
         # idle connections close soon after.
         "pool-max-conn -1 pool-purge-delay 1s",
     ]
-    if pool.max_connections is not None:
-        words.append(f"maxconn {max_connections(pool.max_connections)}")
+    if balance.slow_start:
+        words.append(f"slowstart {round(balance.slow_start * 1000)}")
+    if balance.max_connections is not None:
+        words.append(f"maxconn {balance.max_connections:d}")
+    if balance.max_queue is not None:
+        words.append(f"maxqueue {balance.max_queue:d}")
     return " ".join(words)
 
 
-def server_arguments(server: Server, options: str) -> str:
-    """What follows the server's name, in the file as in `add server`."""
-    return f"{names.endpoint(server.address, server.port)} weight {names.weight(server.weight)} {options}"
+def server_arguments(server: Server, options: str, *, hashed: bool = False) -> str:
+    """What follows the server's name, in the file as in `add server`.
+
+    Args:
+        options: those of all servers of the pool.
+        hashed: whether the pool's algorithm is one of HASHES.
+    """
+    words = [names.endpoint(server.address, server.port), f"weight {names.weight(server.weight)}"]
+    if hashed:
+        # A place among the hashes comes from this number. HAProxy would give one by the order of adding, so that clients would
+        # move at the next reload.
+        words.append(f"id {_number(server)}")
+    if server.backup:
+        words.append("backup")
+    return " ".join([*words, options])
 
 
 def structure_text(pool: Pool) -> str:
     """The service's file without its servers: what only a reload can change."""
+    require_renderable(pool)
     section = names.section_name(pool.service)
-    lines = [
-        f"# managed by microservices.autoscale: service {pool.service}; changes made here are overwritten",
-        f"frontend {section}",
-        "    mode http",
-        f"    bind {names.endpoint(pool.address, pool.port)}",
-        # After a reload an idle keep-alive connection gets one more answer, with "Connection: close", and no reset.
-        "    option idle-close-on-response",
-        f"    default_backend {section}",
-        "",
-        f"backend {section}",
-        "    mode http",
-    ]
-    lines += [f"    {line}" for line in _ALGORITHMS[algorithm(pool.algorithm)]]
-    lines += [
-        "    load-server-state-from-file global",
-        # Only a connection that could not be opened is tried again: a request that was sent is never repeated.
-        "    retries 3",
-        "    retry-on conn-failure",
-        "    option redispatch 1",
-    ]
-    path = check_path(pool.check_path)
-    if path is not None:
-        lines += ["    option httpchk", f"    http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {pool.service}"]
-    lines.append(f"    timeout check {_milliseconds(pool.check_timeout)}")
+    lines = [f"# managed by microservices.autoscale: service {pool.service}; changes made here are overwritten", f"frontend {section}"]
+    lines += [f"    {line}" for line in (*_frontend(pool), f"default_backend {section}")]
+    lines += ["", f"backend {section}"]
+    lines += [f"    {line}" for line in _backend(pool)]
     return "\n".join(lines) + "\n"
+
+
+def _frontend(pool: Pool) -> Iterator[str]:
+    balance = pool.balance
+    yield f"mode {balance.mode}"
+    words = [f"bind {names.endpoint(pool.address, pool.port)}"]
+    if balance.certificate is not None:
+        words += [f"ssl crt {balance.certificate} {_TLS}", *(["alpn h2,http/1.1"] if balance.mode == "http" else [])]
+    yield " ".join(words)
+    yield f"timeout client {_milliseconds(balance.timeouts.client)}"
+    if balance.mode == "tcp":
+        return
+    # Whoever sends a request in drops holds no connection for longer.
+    yield "timeout http-request 10000"
+    # After a reload an idle keep-alive connection gets one more answer, with "Connection: close", and no reset.
+    yield "option idle-close-on-response"
+    yield "option forwardfor"
+    yield f"http-request set-header X-Forwarded-Proto {'http' if balance.certificate is None else 'https'}"
+    # One that a caller has given goes on, so that a request can be followed through several services.
+    yield "http-request set-header X-Request-ID %[uuid] unless { req.hdr(X-Request-ID) -m found }"
+    if balance.rate_limit is not None:
+        # Counted are those that are let through, so that a client that goes on too fast gets its rate, and not nothing.
+        yield "stick-table type ipv6 size 100k expire 10s store gpc0,gpc0_rate(1s)"
+        yield "http-request track-sc0 src"
+        yield f"http-request deny deny_status 429 if {{ sc0_gpc0_rate ge {balance.rate_limit:d} }}"
+        yield "http-request sc-inc-gpc0(0)"
+
+
+def _backend(pool: Pool) -> Iterator[str]:
+    balance = pool.balance
+    yield f"mode {balance.mode}"
+    yield f"balance {_ALGORITHMS.get(balance.algorithm) or _hash(balance)}"
+    if balance.algorithm in HASHES:
+        yield "hash-type consistent"
+    # All standbys together take over, not the first one alone.
+    yield "option allbackups"
+    yield f"timeout connect {_milliseconds(balance.timeouts.connect)}"
+    yield f"timeout server {_milliseconds(balance.timeouts.response)}"
+    yield f"timeout queue {_milliseconds(balance.timeouts.queue)}"
+    if balance.sticky_cookie is not None:
+        # Values are made from address and port: `add server` takes none.
+        secure = " secure" if balance.certificate is not None else ""
+        yield f"cookie {balance.sticky_cookie} insert indirect nocache httponly{secure} dynamic"
+        yield f"dynamic-cookie-key {pool.service}"
+    yield "load-server-state-from-file global"
+    # Only a connection that could not be opened is tried again: a request that was sent is never repeated.
+    yield "retries 3"
+    if balance.mode == "http":
+        yield "retry-on conn-failure"
+    yield "option redispatch 1"
+    if pool.check_path is not None:
+        yield "option httpchk"
+        yield f"http-check send meth GET uri {pool.check_path} ver HTTP/1.1 hdr Host {pool.service}"
+    yield f"timeout check {_milliseconds(pool.check_timeout)}"
+
+
+def _hash(balance: Balance) -> str:
+    kind, _colon, header = (balance.hash_key or "").partition(":")
+    return f"hdr({header})" if kind == "header" else "uri whole"
+
+
+def _number(server: Server) -> int:
+    """A number of HAProxy's for a server (1 to 2^31 - 1) that is the same for ever."""
+    return int(hashlib.sha256(server.id.encode()).hexdigest()[:12], 16) % (2**31 - 1) + 1
 
 
 def render(pool: Pool, servers: Iterable[Server] | None = None) -> str:
@@ -108,10 +176,11 @@ def render(pool: Pool, servers: Iterable[Server] | None = None) -> str:
     Args:
         servers: in place of the pool's own.
     """
-    options = server_options(pool)
+    structure = structure_text(pool)
     chosen = sorted(pool.servers if servers is None else servers, key=lambda server: server.id)
-    lines = [f"    server {names.instance_id(server.id)} {server_arguments(server, options)}\n" for server in chosen]
-    return structure_text(pool) + "".join(lines)
+    options, hashed = server_options(pool.check_interval, pool.balance), pool.balance.algorithm in HASHES
+    lines = [f"    server {names.instance_id(server.id)} {server_arguments(server, options, hashed=hashed)}\n" for server in chosen]
+    return structure + "".join(lines)
 
 
 def servers_in(text: str) -> tuple[tuple[Server, str], ...]:
@@ -121,7 +190,8 @@ def servers_in(text: str) -> tuple[tuple[Server, str], ...]:
         match = _SERVER_LINE.fullmatch(line)
         if match:
             address, _colon, port = match["endpoint"].rpartition(":")
-            found.append((Server(match["id"], address.strip("[]"), int(port), int(match["weight"])), match["options"]))
+            server = Server(match["id"], address.strip("[]"), int(port), int(match["weight"]), bool(match["backup"]))
+            found.append((server, match["options"]))
     return tuple(found)
 
 
@@ -130,12 +200,14 @@ def same_structure(pool: Pool, text: str | None) -> bool:
     if text is None:
         return False
     rest = "".join(line for line in text.splitlines(keepends=True) if not _SERVER_LINE.fullmatch(line.rstrip("\n")))
-    return rest == structure_text(pool) and {options for _server, options in servers_in(text)} <= {server_options(pool)}
+    # Numbers of servers come and go with the algorithm, which is in the structure.
+    options = {options for _server, options in servers_in(text)}
+    return rest == structure_text(pool) and options <= {server_options(pool.check_interval, pool.balance)}
 
 
 @dataclasses.dataclass(frozen=True)
 class ServerChanges:
-    """What turns the servers of a process into those of a pool. A server with a new address is in remove and in add."""
+    """What turns the servers of a process into those of a pool. One with a new address or another part to play is in remove and in add."""
 
     add: tuple[Server, ...]
     remove: tuple[Running, ...]
@@ -150,7 +222,7 @@ def server_changes(pool: Pool, running: Iterable[Running]) -> ServerChanges:
     """Compare a pool with its process: every server of the pool is to be in rotation, every other one is to go."""
     wanted = {server.id: server for server in pool.servers}
     present = {item.id: item for item in running}
-    kept = {name: item for name, item in present.items() if name in wanted and _endpoint_of(item.server) == _endpoint_of(wanted[name])}
+    kept = {name: item for name, item in present.items() if name in wanted and _place(item.server) == _place(wanted[name])}
     return ServerChanges(
         add=tuple(server for name, server in wanted.items() if name not in kept),
         remove=tuple(item for name, item in present.items() if name not in kept),
@@ -171,9 +243,9 @@ def bound_endpoints(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _endpoint_of(server: Server) -> tuple[str, int]:
-    return (server.address, server.port)
+def _place(server: Server) -> tuple[str, int, bool]:
+    return (server.address, server.port, server.backup)
 
 
 def _milliseconds(value: float) -> int:
-    return round(seconds(value) * 1000)
+    return round(value * 1000)

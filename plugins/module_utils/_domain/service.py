@@ -16,6 +16,7 @@ import hashlib
 import json
 from typing import Any, Mapping
 
+from .balance import Balance
 from .policy import Policy
 from .resources import Resources
 
@@ -62,24 +63,6 @@ class Check:
     interval: float = 10.0
     timeout: float = 5.0
     grace: float = 60.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Listen:
-    """Where balancers listen; address None means the balancer host's own address."""
-
-    port: int
-    address: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Balance:
-    """How traffic is shared out; max_connections is per instance, further requests wait in the balancer's queue."""
-
-    listen: Listen
-    algorithm: str = "round_robin"
-    weight: int = 100
-    max_connections: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

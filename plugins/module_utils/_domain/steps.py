@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Iterable, Mapping, Sequence
 
 from .documents import Slot
@@ -52,8 +53,10 @@ def pool_item(
     balance = service.balance
     if balance is None:
         raise ValueError(f"{service.name} is not balanced")
-    servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": balance.weight} for one in instances]
-    servers += [{"id": slot.id, "address": hosts[slot.host].address, "port": slot.port, "weight": balance.weight} for slot in starts]
+    traffic = dataclasses.asdict(balance)
+    weight = traffic.pop("weight")
+    servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": weight} for one in instances]
+    servers += [{"id": slot.id, "address": hosts[slot.host].address, "port": slot.port, "weight": weight} for slot in starts]
     http = service.check.http
     if recorded.get("check", http) != http and any(one.digest != service.digest for one in instances):
         # Instances of two descriptions: one path would be wrong for some of them, which Consul checks by its own.
@@ -62,9 +65,8 @@ def pool_item(
     return {
         "service": service.name,
         "state": "present",
+        **traffic,
         "listen": {"address": balance.listen.address or balancer.address, "port": balance.listen.port},
-        "algorithm": balance.algorithm,
         "check": check,
-        "max_connections": balance.max_connections,
         "servers": sorted(servers, key=lambda server: str(server["id"])),
     }

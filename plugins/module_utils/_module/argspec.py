@@ -134,6 +134,7 @@ _SERVER = {
     "address": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
     "weight": {"type": "int", "default": 100},
+    "backup": {"type": "bool", "default": False},
 }
 _CHECK = {
     "http": {"type": "str"},
@@ -142,13 +143,27 @@ _CHECK = {
     "timeout": {"type": "float", "default": 1.0},
 }
 _LISTEN = {"address": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
+_TIMEOUTS = {
+    "connect": {"type": "float", "default": 2.0},
+    "response": {"type": "float", "default": 60.0},
+    "client": {"type": "float", "default": 60.0},
+    "queue": {"type": "float", "default": 60.0},
+}
 _POOL = {
     "service": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "listen": {"type": "dict", "options": _LISTEN},
-    "algorithm": {"type": "str", "choices": ["round_robin", "least_conn", "random", "source"], "default": "round_robin"},
+    "mode": {"type": "str", "choices": ["http", "tcp"], "default": "http"},
+    "algorithm": {"type": "str", "choices": ["round_robin", "least_conn", "random", "source", "hash"], "default": "round_robin"},
+    "hash_key": {"type": "str"},
     "check": {"type": "dict", "options": _CHECK},
     "max_connections": {"type": "int"},
+    "max_queue": {"type": "int"},
+    "slow_start": {"type": "float", "default": 0.0},
+    "sticky_cookie": {"type": "str"},
+    "rate_limit": {"type": "int"},
+    "certificate": {"type": "path"},
+    "timeouts": {"type": "dict", "options": _TIMEOUTS},
     "servers": {"type": "list", "elements": "dict", "options": _SERVER, "default": []},
 }
 # Twin of the doc fragment "pools".

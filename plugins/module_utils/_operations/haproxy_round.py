@@ -11,6 +11,7 @@ import time
 from typing import Mapping
 
 from .._clients.haproxy_config import ConfigFolder
+from .._domain.balance import HASHES
 from .._domain.pool import Pool, Server
 from .._domain.pool_haproxy import render, server_arguments, server_changes, server_options
 from .haproxy_running import wait_drained, wait_up
@@ -38,9 +39,11 @@ class ServerRound:
             return False
         self.work.beat()
         self._write({**{item.id: item.server for item in changes.remove}, **{server.id: server for server in self._pool.servers}})
-        options = server_options(self._pool)
+        balance = self._pool.balance
+        options = server_options(self._pool.check_interval, balance)
         for server in changes.add:
-            group.add(server, server_arguments(server, options))
+            arguments = server_arguments(server, options, hashed=balance.algorithm in HASHES)
+            group.add(server, arguments, sticky=balance.sticky_cookie is not None)
         for server in changes.reweigh:
             group.weigh(server.id, server.weight)
         for server in changes.ready:

@@ -44,11 +44,17 @@ class RunningServers:
             raise NoSuchServer(f"HAProxy at {self._runtime.path} has no server {server} in backend {self.backend}")
         return found
 
-    def add(self, server: Server, arguments: str) -> None:
-        """Add a server that takes no traffic before its check has passed; the caller waits for that."""
+    def add(self, server: Server, arguments: str, *, sticky: bool = False) -> None:
+        """Add a server that takes no traffic before its check has passed; the caller waits for that.
+
+        Args:
+            sticky: whether the backend keeps clients with their servers by a cookie.
+        """
         self._beat()
         with self._runtime.lock(exclusive=False):
             self._runtime.add_server(self.backend, server.id, arguments)
+            if sticky:
+                self._runtime.make_cookies(self.backend)
         self._prove(server.id, "added", lambda item: (item.address, item.port, item.weight) == (server.address, server.port, server.weight))
         self.ready(server.id)
 

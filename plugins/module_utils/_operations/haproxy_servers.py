@@ -13,10 +13,12 @@ from typing import Any, Callable, Iterable, Mapping
 
 from .._clients.haproxy import HAProxyError, NoSuchBackend, NoSuchServer, Runtime
 from .._domain import names
+from .._domain.balance import read_balance, seconds
 from .._domain.errors import AutoscaleError, InvalidDescription, WaitTimeout
 from .._domain.names import SECTION_PREFIX
-from .._domain.pool import Pool, Server
+from .._domain.pool import Server
 from .._domain.pool_haproxy import Running, server_arguments, server_options
+from .._domain.reader import Reader
 from .batch import Failure, Result
 from .haproxy_running import Beat, RunningServers, describe, shown_endpoint, wait_drained, wait_up
 from .lease import Lease
@@ -76,7 +78,10 @@ def targets_from(entries: Iterable[Mapping[str, Any]], state: str) -> tuple[Targ
 def _options(entry: Mapping[str, Any]) -> str:
     """The options of a server that is added; the way of the check (path, status) is the backend's."""
     interval, limit = entry.get("check_interval"), entry.get("max_connections")
-    return server_options(Pool("", "", 0, "", None, 2.0 if interval is None else interval, 1.0, limit, ()))
+    reader = Reader({"listen": 1, "max_connections": limit}, entry["server"])
+    balance = read_balance(reader)
+    reader.finish()
+    return server_options(2.0 if interval is None else seconds(interval), balance)
 
 
 def set_servers(

@@ -16,10 +16,9 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from .._clients.nginx import Master, NginxFiles
 from .._domain import names
-from .._domain.balancing import NO_QUEUE
 from .._domain.errors import AutoscaleError, InvalidDescription, WaitTimeout
 from .._domain.nginx_syntax import listen_endpoints
-from .._domain.pool_nginx import ACCESS_LOG, Site
+from .._domain.pool_nginx import ACCESS_LOG, Site, impossible_in
 from .balancer_files import refuse_taken_endpoints, validate_together
 from .balancer_work import works_from
 from .batch import Result
@@ -63,9 +62,10 @@ def apply_pools(
         return Outcome((), {"failures": [], "reloads": 0})
     site = _site(files, access_log)
     works = works_from(entries, lambda service, pool: NginxWork(service, pool, lease, site))
-    queued = [f"pools[{index}].max_connections: {NO_QUEUE}" for index, entry in enumerate(entries) if _has_queue(entry)]
-    if queued:
-        raise InvalidDescription(queued)
+    paths = ((f"pools[{index}]", work.pool) for index, work in enumerate(works))
+    impossible = [error for path, pool in paths if pool is not None for error in impossible_in(pool, site, path)]
+    if impossible:
+        raise InvalidDescription(impossible)
     result, reloads = carry_out(files, master, works, wait_timeout, reload_timeout, check)
     return result.outcome(on_error, reloads=reloads)
 
@@ -187,10 +187,6 @@ def _site(files: NginxFiles, access_log: str) -> Site:
     if not ACCESS_LOG.fullmatch(access_log):
         raise InvalidDescription([f"access_log: {access_log!r} is not allowed: must match {ACCESS_LOG.pattern}"])
     return Site(access_log, files.version())
-
-
-def _has_queue(entry: Mapping[str, Any]) -> bool:
-    return entry.get("state") != "absent" and entry.get("max_connections") is not None
 
 
 def _servers_by_service(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import Balance, Listen, Timeouts
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.description import (
     read_service,
     read_services,
@@ -15,10 +16,8 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.po
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.resources import Resources
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.service import (
     Artifact,
-    Balance,
     Check,
     Deploy,
-    Listen,
     PortRange,
     Run,
     Service,
@@ -50,7 +49,18 @@ def test_a_whole_description():
             "stop_grace": "10s",
         },
         check={"http": "/healthz", "interval": "2s", "timeout": "500ms", "grace": "2m"},
-        balance={"listen": "192.0.2.1:8080", "algorithm": "least_conn", "weight": 10, "max_connections": 4},
+        balance={
+            "listen": "192.0.2.1:8080",
+            "algorithm": "hash",
+            "hash_key": "header:X-User",
+            "weight": 10,
+            "max_connections": 4,
+            "max_queue": 9,
+            "slow_start": "30s",
+            "rate_limit": 50,
+            "certificate": "/etc/ssl/private/shop.pem",
+            "timeouts": {"response": "5m"},
+        },
         scale={"min_replicas": 2, "max_replicas": 20, "metrics": [{"cpu": 80}]},
         deploy={"min_healthy_time": "10s", "healthy_deadline": "5m"},
         tags=["web", "eu"],
@@ -71,7 +81,18 @@ def test_a_whole_description():
         port_range=PortRange(20000, 20009),
         scale=Policy(2, 20, (Metric("cpu", "cpu", Target("utilization", 80.0)),)),
         check=Check(http="/healthz", tcp=False, interval=2.0, timeout=0.5, grace=120.0),
-        balance=Balance(Listen(8080, "192.0.2.1"), "least_conn", 10, 4),
+        balance=Balance(
+            listen=Listen(8080, "192.0.2.1"),
+            algorithm="hash",
+            hash_key="header:X-User",
+            weight=10,
+            max_connections=4,
+            max_queue=9,
+            slow_start=30.0,
+            rate_limit=50,
+            certificate="/etc/ssl/private/shop.pem",
+            timeouts=Timeouts(response=300.0),
+        ),
         deploy=Deploy(min_healthy_time=10.0, healthy_deadline=300.0),
         tags=("web", "eu"),
     )
@@ -197,9 +218,9 @@ def test_short_forms_equal_long_ones(short, long):
         ({"balance": {"weight": 0}}, ["balance.weight: must be a whole number of at least 1 and at most 256, got 0"]),
         (
             {"balance": {"algorithm": "roundrobin"}},
-            ["balance.algorithm: must be one of round_robin, least_conn, random, source, got 'roundrobin'"],
+            ["balance.algorithm: must be one of round_robin, least_conn, random, source, hash, got 'roundrobin'"],
         ),
-        ({"balance": {"max_connections": 0}}, ["balance.max_connections: must be a whole number of at least 1, got 0"]),
+        ({"balance": {"max_connections": 0}}, ["balance.max_connections: must be a whole number of at least 1 and at most 1000000, got 0"]),
         # deploy
         ({"deploy": {"strategy": "canary"}}, ["deploy.strategy: must be one of rolling, got 'canary'"]),
         ({"deploy": {"auto_revert": True}}, ["deploy.auto_revert: must be false, reverting is not implemented yet, got True"]),
@@ -329,7 +350,8 @@ DESCRIPTIONS = st.fixed_dictionaries(
     optional={
         "check": some(http=st.sampled_from(["/", "/healthz?deep=1"]), interval=SECONDS, timeout=SECONDS, grace=SECONDS),
         "balance": st.fixed_dictionaries(
-            {"listen": PORT | PORT.map("[::1]:{}".format)}, optional={"weight": st.integers(1, 256), "max_connections": st.integers(1, 99)}
+            {"listen": PORT | PORT.map("[::1]:{}".format)},
+            optional={"weight": st.integers(1, 256), "max_connections": st.integers(1, 99), "slow_start": SECONDS},
         ),
         "deploy": some(min_healthy_time=st.floats(0, 40), healthy_deadline=st.integers(41, 600)),
         "tags": st.lists(st.from_regex(r"[a-z0-9._=/-]{1,8}", fullmatch=True), max_size=3),

@@ -11,22 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import InvalidDescription
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import clash, pool_from
-
-
-def described(**more: Any) -> dict[str, Any]:
-    return {
-        "service": "shop",
-        "listen": {"address": "127.0.0.1", "port": 8080},
-        "algorithm": "least_conn",
-        "check": {"http": "/healthz", "tcp": False, "interval": 2, "timeout": 1},
-        "max_connections": 40,
-        "servers": [
-            {"id": "shop-app2-20000", "address": "127.0.0.12", "port": 20000, "weight": 50},
-            {"id": "shop-app1-20000", "address": "127.0.0.11", "port": 20000, "weight": 100},
-            {"id": "shop-app3-20000", "address": "::1", "port": 20001, "weight": 0},
-        ],
-        **more,
-    }
+from ansible_collections.microservices.autoscale.tests.unit.pools import described
 
 
 @pytest.mark.parametrize(
@@ -35,8 +20,8 @@ def described(**more: Any) -> dict[str, Any]:
         ({"service": "Shop"}, "pools[0].service", "must match"),
         ({"service": "../etc"}, "pools[0].service", "must match"),
         ({"listen": {"address": "localhost", "port": 80}}, "pools[0].listen.address", "IPv4 or IPv6"),
-        ({"listen": {"address": "127.0.0.1", "port": 0}}, "pools[0].listen.port", "1 to 65535"),
-        ({"listen": None}, "pools[0].listen.address", "IPv4 or IPv6"),
+        ({"listen": {"address": "127.0.0.1", "port": 0}}, "pools[0].listen.port", "at most 65535"),
+        ({"listen": None}, "pools[0].listen", "ADDRESS:PORT"),
         ({"algorithm": "static-rr"}, "pools[0].algorithm", "least_conn"),
         ({"check": {"http": "healthz", "interval": 2, "timeout": 1}}, "pools[0].check.http", "must match"),
         ({"check": {"http": "/a b", "interval": 2, "timeout": 1}}, "pools[0].check.http", "must match"),
@@ -45,6 +30,24 @@ def described(**more: Any) -> dict[str, Any]:
         ({"check": {"http": "/x", "interval": 1, "timeout": float("nan")}}, "pools[0].check.timeout", "seconds"),
         ({"check": {"http": None, "tcp": False, "interval": 1, "timeout": 1}}, "pools[0].check", "http or tcp"),
         ({"max_connections": 0}, "pools[0].max_connections", "whole number"),
+        ({"mode": "udp"}, "pools[0].mode", "http, tcp"),
+        ({"algorithm": "hash"}, "pools[0].hash_key", "must be given with the algorithm hash"),
+        ({"hash_key": "uri"}, "pools[0].hash_key", "with no other"),
+        ({"algorithm": "hash", "hash_key": "header:X User"}, "pools[0].hash_key", "header:NAME"),
+        ({"algorithm": "hash", "hash_key": "header:X\n"}, "pools[0].hash_key", "header:NAME"),
+        ({"max_queue": 5}, "pools[0].max_queue", "without max_connections"),
+        ({"slow_start": -1}, "pools[0].slow_start", "duration"),
+        ({"sticky_cookie": "A; B"}, "pools[0].sticky_cookie", "letters"),
+        ({"sticky_cookie": "A", "algorithm": "source"}, "pools[0].sticky_cookie", "by itself"),
+        ({"sticky_cookie": "A", "mode": "tcp"}, "pools[0].sticky_cookie", "mode tcp"),
+        ({"rate_limit": 10, "mode": "tcp"}, "pools[0].rate_limit", "mode tcp"),
+        ({"rate_limit": 0}, "pools[0].rate_limit", "whole number"),
+        ({"certificate": "shop.pem"}, "pools[0].certificate", "absolute path"),
+        ({"certificate": "/x y"}, "pools[0].certificate", "absolute path"),
+        ({"timeouts": {"connect": 0}}, "pools[0].timeouts.connect", "duration"),
+        ({"timeouts": {"conect": 1}}, "pools[0].timeouts.conect", "allowed here: connect"),
+        ({"listen": {"port": 80}}, "pools[0].listen.address", "must be given"),
+        ({"servers": [{"id": "a", "address": "::1", "port": 1, "weight": 1, "backup": 1}]}, "pools[0].servers[0].backup", "true or"),
         ({"servers": [{"id": "a b", "address": "127.0.0.1", "port": 1, "weight": 1}]}, "pools[0].servers[0].id", "must match"),
         ({"servers": [{"id": "a\n", "address": "127.0.0.1", "port": 1, "weight": 1}]}, "pools[0].servers[0].id", "must match"),
         ({"servers": [{"id": "a", "address": "1.2.3.4; x", "port": 1, "weight": 1}]}, "pools[0].servers[0].address", "IPv4"),

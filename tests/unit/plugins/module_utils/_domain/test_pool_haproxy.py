@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import HASHES
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import ALGORITHMS, Server, pool_from
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import Server, pool_from
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_haproxy import (
     Running,
     bound_endpoints,
@@ -23,36 +24,22 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.po
     servers_in,
     structure_text,
 )
-from ansible_collections.microservices.autoscale.tests.unit.hostile_servers import ANYTHING, SERVERS
+from ansible_collections.microservices.autoscale.tests.unit.hostile_servers import ANYTHING, BALANCES, SERVERS
+from ansible_collections.microservices.autoscale.tests.unit.pools import HOSTILE_BALANCES, POOLS, described, named
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-GOLDEN = Path(__file__).parent / "golden" / "shop.cfg"
-
-
-def described(**more: Any) -> dict[str, Any]:
-    return {
-        "service": "shop",
-        "listen": {"address": "127.0.0.1", "port": 8080},
-        "algorithm": "least_conn",
-        "check": {"http": "/healthz", "tcp": False, "interval": 2, "timeout": 1},
-        "max_connections": 40,
-        "servers": [
-            {"id": "shop-app2-20000", "address": "127.0.0.12", "port": 20000, "weight": 50},
-            {"id": "shop-app1-20000", "address": "127.0.0.11", "port": 20000, "weight": 100},
-            {"id": "shop-app3-20000", "address": "::1", "port": 20001, "weight": 0},
-        ],
-        **more,
-    }
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def running(server: Server, **more: Any) -> Running:
     return dataclasses.replace(Running(server.id, server.address, server.port, server.weight, "ready", True, True, "3"), **more)
 
 
-def test_the_text_is_the_golden_file() -> None:
-    """An integration test lets HAProxy check the same file."""
-    assert render(pool_from(described(), "pools[0]")) == GOLDEN.read_text()
+@pytest.mark.parametrize("service", POOLS)
+def test_the_text_is_the_golden_file(service: str) -> None:
+    """An integration test lets HAProxy check the same files."""
+    assert render(pool_from(named(service), "pools[0]")) == (GOLDEN / f"{service}.cfg").read_text()
 
 
 def test_order_does_not_matter() -> None:
@@ -74,9 +61,12 @@ def test_render_itself_refuses_what_came_in_by_another_way() -> None:
     ):
         with pytest.raises(AutoscaleError):
             render(pool, [hostile])
-    for change in ({"service": "x\ny"}, {"check_path": "/ x"}, {"max_connections": "1"}, {"algorithm": "x"}, {"address": "x"}):
+    for change in ({"service": "x\ny"}, {"check_path": "/ x"}, {"check_interval": "1 x"}):
         with pytest.raises(AutoscaleError):
             render(dataclasses.replace(pool, **change))
+    for change in HOSTILE_BALANCES:
+        with pytest.raises(AutoscaleError):
+            render(dataclasses.replace(pool, balance=dataclasses.replace(pool.balance, **change)))
 
 
 @example([{"id": "a", "address": "::1%;}", "port": 1, "weight": 1}], "shop", "/healthz")
@@ -99,6 +89,20 @@ def test_hostile_values_are_refused_or_come_out_as_they_went_in(servers: list[di
     assert not any(character in line for line in lines[1:] for character in "#\"'\\$;")
 
 
+@given(BALANCES)
+def test_hostile_settings_are_refused_or_change_nothing_else(changes: dict[str, Any]) -> None:
+    try:
+        pool = pool_from(described(**changes), "p")
+    except InvalidDescription:
+        return
+    text = render(pool)
+    assert {server for server, _options in servers_in(text)} == set(pool.servers)
+    assert same_structure(pool, text)
+    known = {line.split()[0] for name in POOLS for line in render(pool_from(named(name), "p")).splitlines()[1:] if line}
+    assert {line.split()[0] for line in text.splitlines()[1:] if line} <= known
+    assert not any(character in line for line in text.splitlines()[1:] for character in "#\"'\\$;")
+
+
 @given(st.lists(st.tuples(st.integers(1, 65535), st.integers(0, 256)), min_size=1, max_size=6, unique_by=lambda pair: pair[0]))
 def test_valid_servers_survive_rendering(pairs: list[tuple[int, int]]) -> None:
     servers = [{"id": f"shop-a-{port}", "address": "::1", "port": port, "weight": weight} for port, weight in pairs]
@@ -115,7 +119,10 @@ def test_valid_servers_survive_rendering(pairs: list[tuple[int, int]]) -> None:
         ({"servers": [{"id": "shop-x-1", "address": "127.0.0.9", "port": 1, "weight": 3}]}, True),
         ({"algorithm": "random"}, False),
         ({"listen": {"address": "127.0.0.1", "port": 8081}}, False),
-        ({"max_connections": None}, False),
+        ({"max_connections": 4}, False),
+        ({"slow_start": 1.0}, False),
+        ({"algorithm": "hash", "hash_key": "uri"}, False),
+        ({"servers": [{"id": "shop-x-1", "address": "127.0.0.9", "port": 1, "weight": 3, "backup": True}]}, True),
         ({"check": {"http": "/healthz", "tcp": False, "interval": 3, "timeout": 1}}, False),
         ({"check": {"http": None, "tcp": True, "interval": 2, "timeout": 1}}, False),
     ],
@@ -134,9 +141,10 @@ def test_a_file_edited_by_hand_has_another_structure() -> None:
 
 
 def test_every_algorithm_lets_servers_be_added() -> None:
-    for name in ALGORITHMS:
-        text = structure_text(pool_from(described(algorithm=name), "p"))
-        assert "static-rr" not in text and ("balance source" not in text or "hash-type consistent" in text)
+    for name in POOLS:
+        text = structure_text(pool_from(named(name), "p"))
+        hashed = any(f"balance {word}" in text for word in ("source", "uri", "hdr"))
+        assert "static-rr" not in text and hashed == ("hash-type consistent" in text) == (POOLS[name].get("algorithm") in HASHES)
 
 
 def test_changes_of_servers() -> None:
@@ -152,6 +160,13 @@ def test_changes_of_servers() -> None:
     assert changes.reweigh == (one,) and changes.ready == (two,)
 
 
+def test_a_standby_that_is_to_serve_is_put_in_anew() -> None:
+    pool = pool_from(named("standby"), "p")
+    assert not server_changes(pool, [running(server, backup=server.backup) for server in pool.servers])
+    changes = server_changes(pool, [running(server) for server in pool.servers])
+    assert [server.id for server in changes.add] == [item.id for item in changes.remove] == ["shop-app2-20000", "shop-app3-20000"]
+
+
 def test_a_server_that_is_down_but_in_place_is_left_alone() -> None:
     pool = pool_from(described(), "p")
     assert not server_changes(pool, [running(server, up=False) for server in pool.servers])
@@ -165,6 +180,18 @@ def test_bound_endpoints() -> None:
 
 def test_server_options_are_all_spelled_out() -> None:
     """`add server` of HAProxy 2.6 takes nothing from default-server, and has defaults of its own."""
-    words = server_options(pool_from(described(), "p")).split()
-    for option in ("check", "inter", "fastinter", "downinter", "fall", "rise", "pool-max-conn", "pool-purge-delay", "maxconn"):
+    words = server_options(2.0, pool_from(named("queued"), "p").balance).split()
+    for option in ("check", "inter", "fastinter", "downinter", "fall", "rise", "pool-max-conn", "pool-purge-delay"):
         assert option in words
+    assert " ".join(words).endswith("slowstart 30000 maxconn 40 maxqueue 10")
+
+
+def test_a_place_among_the_hashes_does_not_depend_on_the_others() -> None:
+    def numbers(servers: list[dict[str, Any]]) -> dict[str, str]:
+        lines = render(pool_from({**named("by-user"), "servers": servers}, "p")).splitlines()
+        return {line.split()[1]: line.split(" id ")[1].split()[0] for line in lines if line.startswith("    server ")}
+
+    every = named("by-user")["servers"]
+    known = numbers(every)
+    assert len(set(known.values())) == 3 and numbers(every[1:]).items() < known.items()
+    assert all(1 <= int(number) < 2**31 for number in known.values())

@@ -13,34 +13,34 @@ from typing import Any
 
 import crossplane
 import pytest
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import ALGORITHMS
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import STICKY_VERSION
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import ALGORITHMS, Pool, Server, pool_from
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import Site, pool_in, render, servers_in
-from ansible_collections.microservices.autoscale.tests.unit.hostile_servers import ANYTHING, SERVERS
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import Pool, Server, pool_from
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import (
+    Site,
+    impossible_in,
+    pool_in,
+    render,
+    servers_in,
+)
+from ansible_collections.microservices.autoscale.tests.unit.hostile_servers import ANYTHING, BALANCES, SERVERS
+from ansible_collections.microservices.autoscale.tests.unit.pools import HOSTILE_BALANCES, POOLS, described, named
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-GOLDEN = Path(__file__).parent / "golden" / "autoscale_shop.conf"
+GOLDEN = Path(__file__).parent / "golden"
+# Of the pools, those that Nginx refuses.
+IMPOSSIBLE = ("queued", "raw")
 SITE = Site("/var/log/nginx/autoscale.log", (1, 22, 1))
-
-
-def described(**more: Any) -> dict[str, Any]:
-    return {
-        "service": "shop",
-        "listen": {"address": "127.0.0.1", "port": 8080},
-        "algorithm": "least_conn",
-        "check": {"tcp": True, "interval": 2, "timeout": 1},
-        "servers": [
-            {"id": "shop-app2-20000", "address": "127.0.0.12", "port": 20000, "weight": 50},
-            {"id": "shop-app1-20000", "address": "127.0.0.11", "port": 20000, "weight": 100},
-            {"id": "shop-app3-20000", "address": "::1", "port": 20001, "weight": 0},
-        ],
-        **more,
-    }
 
 
 def pool(**more: Any) -> Pool:
     return pool_from(described(**more), "pools[0]")
+
+
+def hashed(algorithm: str) -> dict[str, Any]:
+    return {"algorithm": algorithm, **({"hash_key": "uri"} if algorithm == "hash" else {})}
 
 
 def parsed(text: str) -> list[dict[str, Any]]:
@@ -59,9 +59,38 @@ def block(directives: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return list(found[0]["block"])
 
 
-def test_the_text_is_the_golden_file() -> None:
-    """An integration test lets Nginx check the same file."""
-    assert render(pool(), SITE) == GOLDEN.read_text()
+@pytest.mark.parametrize("service", [name for name in POOLS if name not in IMPOSSIBLE])
+def test_the_text_is_the_golden_file(service: str) -> None:
+    """An integration test lets Nginx check the same files."""
+    site = SITE if "sticky_cookie" not in POOLS[service] else Site(SITE.access_log, STICKY_VERSION)
+    assert render(pool_from(named(service), "pools[0]"), site) == (GOLDEN / f"autoscale_{service}.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        (named("queued"), "p.max_connections", "Nginx has no queue"),
+        (named("queued"), "p.max_queue", "Nginx has no queue"),
+        (named("queued"), "p.slow_start", "subscription"),
+        (named("raw"), "p.mode", "tcp is not written for Nginx"),
+        (named("sticky"), "p.sticky_cookie", "Nginx 1.22.1 has no sticky sessions, which come with 1.29.6"),
+        ({**named("standby"), "algorithm": "source"}, "p.servers (shop-app2-20000)", "no backup servers with the algorithm source"),
+        ({**named("standby"), "algorithm": "random"}, "p.servers (shop-app2-20000)", "no backup servers with the algorithm random"),
+    ],
+)
+def test_what_nginx_cannot_do_is_refused_and_says_what_to_do(changes: dict[str, Any], path: str, words: str) -> None:
+    made = pool_from(changes, "p")
+    found = [error for error in impossible_in(made, SITE, "p") if error.startswith(f"{path}: ")]
+    assert len(found) == 1 and words in found[0] and "HAProxy" in found[0]
+    with pytest.raises(AutoscaleError):
+        render(made, SITE)
+
+
+@pytest.mark.parametrize(("version", "listen"), [((1, 25, 0), ["127.0.0.1:8088", "ssl", "http2"]), ((1, 25, 1), ["127.0.0.1:8088", "ssl"])])
+def test_http_2_is_asked_for_in_the_way_of_the_version(version: tuple[int, ...], listen: list[str]) -> None:
+    server = block(parsed(render(pool_from(named("secured"), "p"), Site(SITE.access_log, version))), "server")
+    assert [one["args"] for one in server if one["directive"] == "listen"] == [listen]
+    assert [one["args"] for one in server if one["directive"] == "http2"] == [["on"]] * (version >= (1, 25, 1))
 
 
 def test_order_does_not_matter() -> None:
@@ -80,10 +109,11 @@ def test_a_post_that_was_sent_is_never_repeated() -> None:
         ("least_conn", [["least_conn"]]),
         ("random", [["random", "two"]]),
         ("source", [["hash", "$remote_addr", "consistent"]]),
+        ("hash", [["hash", "$request_uri", "consistent"]]),
     ],
 )
 def test_algorithms_come_before_keepalive(algorithm: str, words: list[list[str]]) -> None:
-    lines = [[one["directive"], *one["args"]] for one in block(parsed(render(pool(algorithm=algorithm), SITE)), "upstream")]
+    lines = [[one["directive"], *one["args"]] for one in block(parsed(render(pool(**hashed(algorithm)), SITE)), "upstream")]
     assert lines[0][0] == "zone" and [line for line in lines if line[0] in ("least_conn", "random", "hash")] == words
     assert all(lines.index(line) < lines.index(["keepalive", "32"]) for line in words)
 
@@ -109,7 +139,7 @@ def test_names_fit_into_hash_tables_of_the_default_size() -> None:
     service = "a" + "-b" * 23 + "c"
     text = render(pool(service=service), SITE)
     variables = {one["args"][1] for one in parsed(text) if one["directive"] == "map"}
-    assert len(variables) == 2 and all(len(name.lstrip("$")) <= 46 for name in variables)
+    assert len(variables) == 3 and all(len(name.lstrip("$")) <= 46 for name in variables)
     assert variables.isdisjoint(one["args"][1] for one in parsed(render(pool(service=service[:-1]), SITE)) if one["directive"] == "map")
 
 
@@ -122,16 +152,18 @@ def test_render_itself_refuses_what_came_in_by_another_way() -> None:
     ):
         with pytest.raises(AutoscaleError):
             render(dataclasses.replace(pool(), servers=(hostile,)), SITE)
-    for change in ({"service": "x\ny"}, {"algorithm": "x"}, {"address": "x"}, {"port": "80;"}, {"max_connections": 4}):
+    with pytest.raises(AutoscaleError):
+        render(dataclasses.replace(pool(), service="x\ny"), SITE)
+    for change in (*HOSTILE_BALANCES, {"max_connections": 4}):
         with pytest.raises(AutoscaleError):
-            render(dataclasses.replace(pool(), **change), SITE)
+            render(dataclasses.replace(pool(), balance=dataclasses.replace(pool().balance, **change)), SITE)
     for access_log in ("/x;", "/x y", "x", "", '/x"', "/$x"):
         with pytest.raises(AutoscaleError):
             render(pool(), Site(access_log, SITE.version))
 
 
 def test_a_file_that_is_not_ours_has_no_pool() -> None:
-    for text in ("", "server {}\n", render(pool(), SITE).replace("    listen ", "    Listen "), "\n" + render(pool(), SITE)):
+    for text in ("", "server {}\n", render(pool(), SITE).replace("# settings {", "# settings "), "\n" + render(pool(), SITE)):
         with pytest.raises(AutoscaleError):
             pool_in(text)
 
@@ -144,7 +176,7 @@ def endpoint(server: Server) -> str:
 @given(
     SERVERS,
     st.one_of(ANYTHING, st.from_regex(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?", fullmatch=True)),
-    st.one_of(ANYTHING, st.sampled_from(ALGORITHMS)),
+    st.one_of(ANYTHING, st.sampled_from(ALGORITHMS[:-1])),
 )
 def test_hostile_values_are_refused_or_come_out_as_they_went_in(servers: list[dict[str, Any]], service: Any, algorithm: Any) -> None:
     try:
@@ -153,12 +185,15 @@ def test_hostile_values_are_refused_or_come_out_as_they_went_in(servers: list[di
         return
     text = render(made, SITE)
     directives = parsed(text)
-    assert [one["directive"] for one in directives] == ["log_format", "map", "map", *(["upstream"] if servers else []), "server"]
+    assert [one["directive"] for one in directives] == ["log_format", "map", "map", "map", *(["upstream"] if servers else []), "server"]
     assert [one["directive"] for one in block(directives, "server")] == [
         "listen",
         "server_tokens",
         "access_log",
         "client_max_body_size",
+        "client_header_timeout",
+        "client_body_timeout",
+        "send_timeout",
         "location",
     ]
     upstream = block(directives, "upstream") if servers else []
@@ -173,16 +208,34 @@ def test_hostile_values_are_refused_or_come_out_as_they_went_in(servers: list[di
 
 @given(
     st.lists(st.tuples(st.ip_addresses().map(str), st.integers(1, 65535), st.integers(0, 256)), max_size=6, unique_by=lambda one: one[:2]),
-    st.sampled_from(ALGORITHMS),
+    st.sampled_from([named(name) for name in POOLS if name not in IMPOSSIBLE]),
     st.sampled_from(["127.0.0.1", "0.0.0.0", "::", "2001:db8::1"]),
 )
-def test_a_pool_is_read_back_whole(servers: list[tuple[str, int, int]], algorithm: str, address: str) -> None:
+def test_a_pool_is_read_back_whole(servers: list[tuple[str, int, int]], of: dict[str, Any], address: str) -> None:
     """So that a drain leaves the same text as a pool that was described without the servers."""
     listed = [{"id": f"shop-{number}", "address": one[0], "port": one[1], "weight": one[2]} for number, one in enumerate(servers)]
-    made = pool(servers=listed, algorithm=algorithm, listen={"address": address, "port": 8080})
-    text = render(made, SITE)
+    site = Site(SITE.access_log, STICKY_VERSION)
+    wanted = {**of, "listen": {"address": address, "port": 8080}}
+    made = pool_from({**wanted, "servers": listed}, "p")
+    text = render(made, site)
     assert servers_in(text) == made.servers and pool_in(text).servers == made.servers
-    assert render(pool_in(text), SITE) == text
+    assert render(pool_in(text), site) == text
     rest = dataclasses.replace(pool_in(text), servers=pool_in(text).servers[1:])
-    described_without = pool(servers=listed[1:], algorithm=algorithm, listen={"address": address, "port": 8080})
-    assert render(rest, SITE) == render(described_without, SITE)
+    assert render(rest, site) == render(pool_from({**wanted, "servers": listed[1:]}, "p"), site)
+
+
+@given(BALANCES)
+def test_hostile_settings_are_refused_or_change_nothing_else(changes: dict[str, Any]) -> None:
+    site = Site(SITE.access_log, STICKY_VERSION)
+    try:
+        made = pool(**changes)
+    except InvalidDescription:
+        return
+    if impossible_in(made, site, "p"):
+        return
+    text = render(made, site)
+    directives = parsed(text)
+    assert {one["directive"] for one in directives} <= {"log_format", "map", "limit_req_zone", "upstream", "server"}
+    servers = [one["args"][0] for one in block(directives, "upstream") if one["directive"] == "server"]
+    assert servers == [endpoint(server) for server in made.servers]
+    assert pool_in(text).balance == made.balance

@@ -1,0 +1,259 @@
+# Copyright (c) 2026, the microservices.autoscale authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a pool asks for is what its clients see, behind a real HAProxy and a real Nginx."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from addresses import free_port
+from backends import PORT, held_at, shops_at
+from certificates import self_signed
+from processes import HAProxy, Nginx, wait_until
+
+NGINX_SETTINGS = ("config_dir", "base_config", "binary", "pid_file", "access_log")
+HAPROXY_SETTINGS = ("config_dir", "base_config", "binary", "pid_file", "socket")
+
+
+class Balancer:
+    """A balancer of either kind, and its clients.
+
+    Args:
+        kind: haproxy or nginx.
+    """
+
+    def __init__(self, kind: str, process: HAProxy | Nginx, call: Callable[..., dict[str, Any]]) -> None:
+        self.kind = kind
+        self.process = process
+        self._call = call
+        self.port = free_port(process.address)
+
+    def apply(self, *addresses: str, service: str = "shop", **more: Any) -> dict[str, Any]:
+        """Bring in a pool of these instances of the shop; of one with a slash after its address, a standby."""
+        servers = [
+            {"id": f"shop-{address.strip('/')}", "address": address.strip("/"), "port": PORT, "weight": 100, "backup": "/" in address}
+            for address in addresses
+        ]
+        listen = {"address": self.process.address, "port": self.port}
+        check = {"http": "/healthz", "interval": 0.2, "timeout": 1}
+        pool = {"service": service, "listen": listen, "check": check, "servers": servers, **more}
+        settings = HAPROXY_SETTINGS if self.kind == "haproxy" else NGINX_SETTINGS
+        parameters = {name: str(getattr(self.process, name)) for name in settings}
+        return self._call(f"{self.kind}_config", {"pools": [pool], "wait_timeout": 8, **parameters})
+
+    def applied(self, *addresses: str, **more: Any) -> dict[str, Any]:
+        result = self.apply(*addresses, **more)
+        assert not result.get("failed") and result["failures"] == [], result
+        return result
+
+    def ask(self, path: str = "/work?nonce=1", **headers: str) -> http.client.HTTPResponse:
+        """The answer to a request on a connection of its own."""
+        connection = http.client.HTTPConnection(self.process.address, self.port, timeout=5)
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers={**names, "Connection": "close"})
+        return connection.getresponse()
+
+    def instance(self, path: str = "/work?nonce=1", **headers: str) -> str:
+        """Which instance answered."""
+        return str(json.loads(self.ask(path, **headers).read())["instance"])
+
+    def reload(self) -> None:
+        """As somebody else may do it."""
+        if isinstance(self.process, Nginx):
+            os.kill(self.process.pid, signal.SIGHUP)
+        else:
+            os.kill(int(self.process.pid_file.read_text()), signal.SIGUSR2)
+
+
+@pytest.fixture(params=["haproxy", "nginx"])
+def balancer(
+    request: pytest.FixtureRequest, haproxy: HAProxy, nginx: Nginx, run_module: Callable[..., dict[str, Any]]
+) -> Iterator[Balancer]:
+    with without_pools(Balancer(request.param, {"haproxy": haproxy, "nginx": nginx}[request.param], run_module)) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def without_pools(balancer: Balancer) -> Iterator[Balancer]:
+    """What a test leaves is removed."""
+    yield balancer
+    for path in balancer.process.config_dir.iterdir():
+        path.unlink()
+    balancer.reload()
+    wait_until(lambda: not _connects(balancer.process.address, balancer.port), "its listener is gone")
+
+
+def _connects(address: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+        return True
+    return False
+
+
+def test_an_instance_is_told_who_asks_and_by_which_way(balancer: Balancer, network: str) -> None:
+    with held_at(f"{network}.40") as held:
+        held.release.set()
+        balancer.applied(held.address, check={"tcp": True, "interval": 0.2, "timeout": 1})
+        balancer.ask(X_Request_ID="given-7").read()
+        seen = {name.lower(): value for name, value in held.headers.items()}
+        assert seen["x-request-id"] == "given-7" and seen["x-forwarded-proto"] == "http"
+        assert seen["x-forwarded-for"].split(", ")[-1].startswith("127.")
+        balancer.ask().read()
+        seen = {name.lower(): value for name, value in held.headers.items()}
+        assert len(seen["x-request-id"]) >= 32
+
+
+def test_a_key_stays_with_its_instance_when_others_come_and_go(balancer: Balancer, shops: list[str]) -> None:
+    def places() -> dict[str, str]:
+        return {user: balancer.instance(X_User=user) for user in users}
+
+    users = [f"user{number}" for number in range(20)]
+    settings = {"algorithm": "hash", "hash_key": "header:X-User"}
+    balancer.applied(*shops[:3], **settings)
+    before = places()
+    assert set(before.values()) == set(shops[:3]) and places() == before
+
+    balancer.applied(*shops[1:3], **settings)
+    without = places()
+    assert {user for user in users if without[user] != before[user]} == {user for user in users if before[user] == shops[0]}
+
+    # Added again, now as the last one; and after a reload, for which HAProxy reads its servers from the file.
+    balancer.applied(*shops[:3], **settings)
+    assert places() == before
+    balancer.applied(*shops[:3], timeouts={"response": 50}, **settings)
+    assert places() == before
+
+    # Requests without the header are spread.
+    assert {balancer.instance() for _ in range(30)} == set(shops[:3])
+
+
+def test_a_path_is_always_answered_by_the_same_instance(balancer: Balancer, shops: list[str]) -> None:
+    balancer.applied(*shops[:3], algorithm="hash", hash_key="uri")
+    first = {number: balancer.instance(f"/work?nonce={number}") for number in range(12)}
+    assert len(set(first.values())) > 1
+    assert {number: balancer.instance(f"/work?nonce={number}") for number in range(12)} == first
+
+
+def test_a_standby_serves_when_no_other_can(balancer: Balancer, network: str, shops: list[str], folder: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        (active,) = stack.enter_context(shops_at([f"{network}.41"], folder / "active"))
+        balancer.applied(active, f"{shops[0]}/", f"{shops[1]}/")
+        assert {balancer.instance() for _ in range(12)} == {active}
+        # A second standby came without a reload of HAProxy.
+        assert balancer.applied(active, *(f"{shop}/" for shop in shops[:3]))["reloads"] == (balancer.kind == "nginx")
+        assert {balancer.instance() for _ in range(12)} == {active}
+        stack.close()
+        wait_until(lambda: len({balancer.instance() for _ in range(12)}) == 3, "all standbys serve")
+        # One of them becomes the active one.
+        balancer.applied(shops[2], *(f"{shop}/" for shop in shops[:2]))
+        wait_until(lambda: {balancer.instance() for _ in range(12)} == {shops[2]}, "it serves alone")
+
+
+def test_one_client_does_not_get_more_than_its_rate(balancer: Balancer, shops: list[str]) -> None:
+    balancer.applied(*shops[:2], rate_limit=5)
+    seen = collections.Counter(balancer.ask("/healthz").status for _ in range(30))
+    assert set(seen) == {200, 429} and seen[200] >= 5, seen
+    wait_until(lambda: balancer.ask("/healthz").status == 200, "it is served again")
+
+
+def test_tls_is_modern_and_speaks_http_2(balancer: Balancer, shops: list[str], tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path / "shop.pem", "shop")
+    balancer.applied(*shops[:2], certificate=str(certificate))
+    context = ssl.create_default_context(cafile=str(certificate))
+
+    def agreed(protocols: list[str], most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[str | None, str | None]:
+        context.set_alpn_protocols(protocols)
+        context.maximum_version = most
+        with (
+            socket.create_connection((balancer.process.address, balancer.port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="shop") as secured,
+        ):
+            return secured.version(), secured.selected_alpn_protocol()
+
+    assert agreed(["h2", "http/1.1"]) == ("TLSv1.3", "h2")
+    assert agreed(["http/1.1"], ssl.TLSVersion.TLSv1_2) == ("TLSv1.2", "http/1.1")
+    with pytest.warns(DeprecationWarning):
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning), pytest.raises((ssl.SSLError, ConnectionError)):
+        agreed([], ssl.TLSVersion.TLSv1_1)
+
+
+def test_a_certificate_that_is_not_there_is_refused_before_anything_is_touched(balancer: Balancer, shops: list[str]) -> None:
+    balancer.applied(*shops[:2])
+    refused = balancer.apply(*shops[:2], certificate="/no/such.pem")
+    assert refused["failed"] and "refuses the configuration of shop, nothing was touched" in refused["msg"]
+    assert "/no/such.pem" in refused["msg"]
+    assert balancer.instance() in shops[:2]
+
+
+# What only one of the two can do, in the version at hand.
+
+
+@pytest.fixture
+def on_haproxy(haproxy: HAProxy, run_module: Callable[..., dict[str, Any]]) -> Iterator[Balancer]:
+    with without_pools(Balancer("haproxy", haproxy, run_module)) as made:
+        yield made
+
+
+def test_a_cookie_keeps_a_client_with_its_instance(on_haproxy: Balancer, shops: list[str]) -> None:
+    on_haproxy.applied(*shops[:3], sticky_cookie="SHOP")
+    answer = on_haproxy.ask()
+    first, cookie = json.loads(answer.read())["instance"], str(answer.headers["Set-Cookie"])
+    assert cookie.startswith("SHOP=") and "HttpOnly" in cookie
+    value = cookie.partition(";")[0]
+    assert {on_haproxy.instance(Cookie=value) for _ in range(6)} == {first}
+    # Others come, and it stays; it goes, and the client is another one's.
+    assert on_haproxy.applied(*shops, sticky_cookie="SHOP")["reloads"] == 0
+    assert {on_haproxy.instance(Cookie=value) for _ in range(6)} == {first}
+    on_haproxy.applied(*(shop for shop in shops if shop != first), sticky_cookie="SHOP")
+    assert on_haproxy.instance(Cookie=value) != first
+
+
+def test_a_pool_of_tcp_passes_on_what_it_does_not_understand(on_haproxy: Balancer, shops: list[str]) -> None:
+    on_haproxy.applied(*shops[:2], mode="tcp", algorithm="least_conn")
+    assert on_haproxy.applied(*shops[:3], mode="tcp", algorithm="least_conn")["reloads"] == 0
+    with socket.create_connection((on_haproxy.process.address, on_haproxy.port), timeout=5) as connection:
+        connection.sendall(b"GET /work?nonce=1 HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200") and b"X-Forwarded" not in answer
+
+
+def test_queue_and_slow_start_hold_for_what_comes_while_it_runs(on_haproxy: Balancer, shops: list[str]) -> None:
+    settings = {"max_connections": 3, "max_queue": 7, "slow_start": 60}
+    on_haproxy.applied(*shops[:1], **settings)
+    assert on_haproxy.applied(*shops[:2], **settings)["reloads"] == 0
+    assert isinstance(on_haproxy.process, HAProxy)
+    lines = on_haproxy.process.command_line("show stat -1 4 -1").lstrip("# ").splitlines()
+    header = lines[0].split(",")
+    rows = {row[1]: dict(zip(header, row, strict=False)) for row in (line.split(",") for line in lines[1:] if line)}
+    added = rows[f"shop-{shops[1]}"]
+    assert (added["slim"], added["qlimit"]) == ("3", "7") and 0 < int(added["throttle"]) < 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_connections": 4}, "pools[0].max_connections: Nginx has no queue"),
+        ({"slow_start": 30}, "pools[0].slow_start: Nginx has it with a subscription only"),
+        ({"mode": "tcp"}, "pools[0].mode: tcp is not written for Nginx"),
+    ],
+)
+def test_what_nginx_cannot_do_is_refused_before_anything_is_touched(
+    nginx: Nginx, run_module: Callable[..., dict[str, Any]], shops: list[str], settings: dict[str, Any], words: str
+) -> None:
+    balancer = Balancer("nginx", nginx, run_module)
+    refused = balancer.apply(*shops[:2], **settings)
+    assert refused["failed"] and refused["msg"].startswith(words) and "HAProxy" in refused["msg"]
+    assert list(nginx.config_dir.iterdir()) == []
