@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import engines
 import pytest
 from addresses import claimed_network
 from backends import shops_at
@@ -70,17 +71,30 @@ def consul(network: str, folder: Path) -> Iterator[Consul]:
         yield process
 
 
+@pytest.fixture(scope="module", params=[None, *(pytest.param(release, marks=pytest.mark.faults) for release in engines.RELEASES)])
+def engine(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
+    """engine("haproxy"), engine("nginx"): the program's path in another Debian release; None is the machine's own.
+
+    All tests of a balancer run on each of them, and on the machine's own only by default.
+    """
+    release: str | None = request.param
+    hindrance = engines.hindrance() if release else None
+    if hindrance:
+        pytest.skip(hindrance)
+    return lambda name: engines.program(name, release) if release else None
+
+
 @pytest.fixture(scope="module")
-def haproxy(network: str, folder: Path) -> Iterator[HAProxy]:
+def haproxy(network: str, folder: Path, engine: Callable[[str], str | None]) -> Iterator[HAProxy]:
     """One HAProxy at 127.x.x.21: `.socket`, `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.command_line("show stat")`."""
-    with HAProxy(f"{network}.21", folder / "haproxy", lab=str(folder)) as process:
+    with HAProxy(f"{network}.21", folder / "haproxy", lab=str(folder), binary=engine("haproxy")) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
-def nginx(network: str, folder: Path) -> Iterator[Nginx]:
+def nginx(network: str, folder: Path, engine: Callable[[str], str | None]) -> Iterator[Nginx]:
     """One Nginx at 127.x.x.22: `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.access_log`, `.error_log`, `.workers()`."""
-    with Nginx(f"{network}.22", folder / "nginx", lab=str(folder)) as process:
+    with Nginx(f"{network}.22", folder / "nginx", lab=str(folder), binary=engine("nginx")) as process:
         yield process
 
 

@@ -61,8 +61,8 @@ class WithBackend(HAProxy):
 
 
 @pytest.fixture(scope="module")
-def haproxy(network: str, folder: Path, shops: list[str]) -> Iterator[WithBackend]:
-    process = WithBackend(f"{network}.21", folder / "haproxy", lab=str(folder))
+def haproxy(network: str, folder: Path, engine: Callable[[str], str | None], shops: list[str]) -> Iterator[WithBackend]:
+    process = WithBackend(f"{network}.21", folder / "haproxy", lab=str(folder), binary=engine("haproxy"))
     process.servers = (f"{shops[0]}:{PORT}", f"{shops[1]}:{PORT}")
     with process:
         yield process

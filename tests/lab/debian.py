@@ -31,17 +31,25 @@ class NotAvailable(Exception):
     """The packages cannot be had here; says why."""
 
 
-def unpacked(packages: Iterable[str], cache: Path, say: Callable[[str], None] = print) -> Path:
-    """The folder into which packages (and the libraries they need that are missing) are unpacked; done once."""
+def unpacked(packages: Iterable[str], cache: Path, say: Callable[[str], None] = print, release: str | None = None) -> Path:
+    """The folder into which packages (and the libraries they need that are missing) are unpacked; done once.
+
+    Args:
+        release: another release of the same archive than the machine's, such as "sid": then all libraries come along.
+
+    Raises:
+        NotAvailable: this is not Debian, or the archive does not give the packages.
+    """
     names = sorted(packages)
-    folder = cache / "-".join([*names, *([OLDER_RELEASE] if OLDER & set(names) else [])])
+    suite = release or (OLDER_RELEASE if OLDER & set(names) else None)
+    folder = cache / "-".join([*names, *([suite] if suite else [])])
     if not folder.exists():
         if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
             raise NotAvailable("this is not a Debian system (no apt-get and dpkg-deb)")
         say(f"unpacking Debian's {', '.join(names)} into {folder}")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as work:
-            _download(names, Path(work))
+            _download(names, Path(work), release)
             root = Path(work) / "root"
             for archive in [*Path(work).glob("*.deb"), *Path(work).glob("cache/archives/*.deb")]:
                 _call(["dpkg-deb", "--extract", str(archive), str(root)])
@@ -62,19 +70,21 @@ def wrapper(root: Path, program: str) -> Path:
     return script
 
 
-def _download(packages: list[str], work: Path) -> None:
+def _download(packages: list[str], work: Path, release: str | None) -> None:
     for name in ("lists/partial", "state", "cache/archives/partial"):
         (work / name).mkdir(parents=True)
-    (work / "sources.list").write_text("\n".join(source_lines(packages)) + "\n")
+    (work / "sources.list").write_text("\n".join(source_lines(packages, release=release)) + "\n")
     (work / "apt.conf").write_text(_configuration(work))
     _call(["apt-get", "update"], work)
+    nothing_installed = ["-o", "Dir::State::status=/dev/null"]
     alone = [name for name in packages if name in ALONE]
     if alone:
         # What dpkg has installed does not matter to these: another version of it would be preferred.
-        _call(["apt-get", "-o", "Dir::State::status=/dev/null", "download", *alone], work)
+        _call(["apt-get", *nothing_installed, "download", *alone], work)
     rest = [name for name in packages if name not in ALONE]
     if rest:
-        _call(["apt-get", "install", "--download-only", "--assume-yes", "--no-install-recommends", *rest], work)
+        options = ["--download-only", "--assume-yes", "--no-install-recommends", *(nothing_installed if release else [])]
+        _call(["apt-get", "install", *options, *rest], work)
 
 
 def _configuration(work: Path) -> str:
@@ -99,18 +109,23 @@ def _configuration(work: Path) -> str:
     return "\n".join([*machine, *(f'{key} "{value}";' for key, value in own.items())]) + "\n"
 
 
-def source_lines(packages: Iterable[str], etc: Path = Path("/etc/apt"), os_release: Path = Path("/etc/os-release")) -> list[str]:
-    """Lines for a sources.list: the machine's own sources of its Debian release; for OLDER the same archive's older release."""
-    release = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', os_release.read_text(), re.MULTILINE))
-    codename = release.get("VERSION_CODENAME", "")
+def source_lines(
+    packages: Iterable[str], etc: Path = Path("/etc/apt"), os_release: Path = Path("/etc/os-release"), release: str | None = None
+) -> list[str]:
+    """Lines for a sources.list: the machine's own sources of its Debian release.
+
+    For another release, which OLDER have of their own, the same archive's.
+    """
+    system = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', os_release.read_text(), re.MULTILINE))
+    codename = system.get("VERSION_CODENAME", "")
     texts = [*sorted(etc.glob("sources.list.d/*")), etc / "sources.list"]
     entries = [entry for path in texts if path.is_file() for entry in _entries(path.read_text(), path.suffix == ".sources")]
     ours = [entry for entry in entries if entry[1] in (codename, f"{codename}-updates", f"{codename}-security")]
     archive = next(((uri, options) for uri, suite, options in ours if suite == codename), None)
-    if release.get("ID") != "debian" or archive is None:
-        raise NotAvailable(f"no source of Debian's own packages is configured for {release.get('PRETTY_NAME', 'this system')} in {etc}")
-    if OLDER & set(packages):
-        return [_line(archive[0], OLDER_RELEASE, archive[1])]
+    if system.get("ID") != "debian" or archive is None:
+        raise NotAvailable(f"no source of Debian's own packages is configured for {system.get('PRETTY_NAME', 'this system')} in {etc}")
+    if release or OLDER & set(packages):
+        return [_line(archive[0], release or OLDER_RELEASE, archive[1])]
     return [_line(uri, suite, options) for uri, suite, options in ours]
 
 

@@ -270,11 +270,12 @@ class HAProxy(Process):
 
     Args:
         address: of the statistics page (/stats) and the Prometheus exporter (/metrics), on port 8404.
+        binary: another program than the one that is found.
     """
 
-    def __init__(self, address: str, folder: Path, *, lab: str) -> None:
+    def __init__(self, address: str, folder: Path, *, lab: str, binary: str | None = None) -> None:
         self.address = address
-        self.binary = find_program("haproxy")
+        self.binary = binary or find_program("haproxy")
         self.socket = folder / "haproxy.sock"
         self.config_dir = folder / "conf.d"
         self.base_config = folder / "haproxy.cfg"
@@ -307,6 +308,7 @@ class Nginx(Process):
 
     Args:
         address: of the page with its own counters (/stub_status), on port 8404.
+        binary: another program than the one that is found.
     """
 
     BASE = """\
@@ -339,9 +341,9 @@ http {{
 }}
 """
 
-    def __init__(self, address: str, folder: Path, *, lab: str) -> None:
+    def __init__(self, address: str, folder: Path, *, lab: str, binary: str | None = None) -> None:
         self.address = address
-        self.binary = find_program("nginx")
+        self.binary = binary or find_program("nginx")
         self.config_dir = folder / "nginx.d"
         self.base_config = folder / "nginx.conf"
         self.pid_file = folder / "nginx.pid"
