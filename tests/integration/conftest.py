@@ -48,6 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: 0 if "hosts" in by_file[item.path] else 1 if by_file[item.path] else 2)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test on a balancer is there for the machine's own and for those of other Debian releases."""
+    used = {"haproxy", "nginx"} & set(metafunc.fixturenames)
+    if "engine" in metafunc.fixturenames:
+        others = [release for release, programs in engines.RELEASES.items() if used <= set(programs)]
+        releases = [pytest.param(None, id="own"), *(pytest.param(release, marks=pytest.mark.faults) for release in others)]
+        metafunc.parametrize("engine", releases, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
 def network() -> Iterator[str]:
     """The first three numbers of a loopback network that only this test module uses."""
@@ -71,12 +80,9 @@ def consul(network: str, folder: Path) -> Iterator[Consul]:
         yield process
 
 
-@pytest.fixture(scope="module", params=[None, *(pytest.param(release, marks=pytest.mark.faults) for release in engines.RELEASES)])
+@pytest.fixture(scope="module")
 def engine(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
-    """engine("haproxy"), engine("nginx"): the program's path in another Debian release; None is the machine's own.
-
-    All tests of a balancer run on each of them, and on the machine's own only by default.
-    """
+    """engine("haproxy"), engine("nginx"): the path of another Debian release's program; None is the machine's own."""
     release: str | None = request.param
     hindrance = engines.hindrance() if release else None
     if hindrance:

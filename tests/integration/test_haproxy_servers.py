@@ -28,7 +28,7 @@ from backends import PORT, held_at
 from processes import HAProxy, Process
 
 BACKEND = """\
-frontend web
+frontend entrance
     bind {address}:{port}
     default_backend web
 

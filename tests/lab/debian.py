@@ -23,6 +23,8 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The last Debian release that has Consul, and the last whose Prometheus was built with Consul discovery.
 OLDER_RELEASE = "bullseye"
 OLDER = {"consul", "prometheus"}
+# What experimental does not have, and that is most, is sid's.
+BELOW = {"experimental": "sid"}
 # Prometheus depends on the fonts and scripts of its web pages, which a lab does not look at; of cron only crontab is looked for.
 ALONE = {"consul", "prometheus", "prometheus-alertmanager", "python3-pip-whl", "cron"}
 
@@ -83,7 +85,7 @@ def _download(packages: list[str], work: Path, release: str | None) -> None:
         _call(["apt-get", *nothing_installed, "download", *alone], work)
     rest = [name for name in packages if name not in ALONE]
     if rest:
-        options = ["--download-only", "--assume-yes", "--no-install-recommends", *(nothing_installed if release else [])]
+        options = ["--download-only", "--assume-yes", "--no-install-recommends", *([*nothing_installed, "--target-release", release] if release else [])]
         _call(["apt-get", "install", *options, *rest], work)
 
 
@@ -124,8 +126,9 @@ def source_lines(
     archive = next(((uri, options) for uri, suite, options in ours if suite == codename), None)
     if system.get("ID") != "debian" or archive is None:
         raise NotAvailable(f"no source of Debian's own packages is configured for {system.get('PRETTY_NAME', 'this system')} in {etc}")
-    if release or OLDER & set(packages):
-        return [_line(archive[0], release or OLDER_RELEASE, archive[1])]
+    other = release or (OLDER_RELEASE if OLDER & set(packages) else None)
+    if other:
+        return [_line(archive[0], suite, archive[1]) for suite in (other, BELOW.get(other)) if suite]
     return [_line(uri, suite, options) for uri, suite, options in ours]
 
 

@@ -15,9 +15,8 @@ from pathlib import Path
 import debian
 import setup
 
-# HAProxy 3.0 and Nginx 1.26; HAProxy 3.2 and Nginx 1.30, or later.
-RELEASES = ("trixie", "sid")
-PACKAGES = ("haproxy", "nginx")
+# By release what is taken of it: HAProxy 3.0 and Nginx 1.26; HAProxy 3.2 and Nginx 1.30, or later; HAProxy 3.4 or later.
+RELEASES = {"trixie": ("haproxy", "nginx"), "sid": ("haproxy", "nginx"), "experimental": ("haproxy",)}
 # The program takes the release's /usr in place of the machine's, in a mount namespace of its own; all else is the machine's: addresses,
 # process numbers (each step becomes the next), sockets, files. What it runs again on a reload is found in the same place.
 WRAPPER = """\
@@ -36,7 +35,7 @@ def hindrance() -> str | None:
 
 
 def program(name: str, release: str) -> str:
-    """The path of a release's haproxy or nginx, unpacked at the first call.
+    """The path of a release's haproxy or nginx, unpacked at the first call, and not again when Debian has a newer one.
 
     Raises:
         debian.NotAvailable: the archive does not give it; says why.
@@ -46,7 +45,7 @@ def program(name: str, release: str) -> str:
     with (cache / "lock").open("w") as lock:
         # Tests in several processes may want it at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        root = debian.unpacked(PACKAGES, cache / "debian", release=release)
+        root = debian.unpacked(RELEASES[release], cache / "debian", release=release)
         script, text = root / name, WRAPPER.format(usr=shlex.quote(str(root / "usr")), program=f"/usr/sbin/{name}")
         if not script.exists() or script.read_text() != text:
             script.write_text(text)
