@@ -93,14 +93,17 @@ def engine(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
 @pytest.fixture(scope="module")
 def haproxy(network: str, folder: Path, engine: Callable[[str], str | None]) -> Iterator[HAProxy]:
     """One HAProxy at 127.x.x.21: `.socket`, `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.command_line("show stat")`."""
-    with HAProxy(f"{network}.21", folder / "haproxy", lab=str(folder), binary=engine("haproxy")) as process:
+    # A folder of its own for each engine's.
+    own = Path(tempfile.mkdtemp(prefix="haproxy-", dir=folder))
+    with HAProxy(f"{network}.21", own, lab=str(folder), binary=engine("haproxy")) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
 def nginx(network: str, folder: Path, engine: Callable[[str], str | None]) -> Iterator[Nginx]:
     """One Nginx at 127.x.x.22: `.config_dir`, `.base_config`, `.pid_file`, `.binary`, `.access_log`, `.error_log`, `.workers()`."""
-    with Nginx(f"{network}.22", folder / "nginx", lab=str(folder), binary=engine("nginx")) as process:
+    own = Path(tempfile.mkdtemp(prefix="nginx-", dir=folder))
+    with Nginx(f"{network}.22", own, lab=str(folder), binary=engine("nginx")) as process:
         yield process
 
 

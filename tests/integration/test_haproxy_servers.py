@@ -25,7 +25,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.h
     ServerExists,
 )
 from backends import PORT, held_at
-from processes import HAProxy, Process
+from processes import HAProxy, Process, http_get, wait_until
 
 BACKEND = """\
 frontend entrance
@@ -147,6 +147,21 @@ def test_drained_waits_for_the_request_in_flight(haproxy: WithBackend, servers: 
         assert servers("drained", {"server": "new"})["failures"] == []
         thread.join()
     assert answers == [b"held"]
+
+
+def test_idle_connections_keep_no_server(haproxy: WithBackend, servers: Call, shops: list[str]) -> None:
+    """Which HAProxy closes by itself when it deletes a server, and from 3.3 on does not: the way into maintenance has to do it."""
+    assert servers("present", {"server": "new", "address": shops[2], "port": PORT, "check_interval": 0.3})["failures"] == []
+    servers("maint", {"server": "one"}, {"server": "plain"})
+    assert shops[2] in http_get(f"http://{haproxy.address}:{haproxy.port}/work?nonce=1")
+
+    def idle() -> int:
+        header, *rows = haproxy.command_line("show servers conn web").split("\n")
+        column = header.split().index("idle_cur") - 1  # a sharp begins the header
+        return sum(int(row.split()[column]) for row in rows if row.startswith("web/new "))
+
+    wait_until(idle, "the answered request has left an idle connection", 1)
+    assert servers("absent", {"server": "new"})["failures"] == [] and state_of(haproxy, "new") is None
 
 
 def test_one_bad_server_hides_no_other(haproxy: WithBackend, servers: Call, shops: list[str]) -> None:

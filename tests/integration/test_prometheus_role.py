@@ -20,10 +20,8 @@ from lab import Lab
 from processes import http_get, wait_until
 
 SERVICE = """\
-frontend autoscale_shop
+listen autoscale_shop
     bind {address}:{port}
-    default_backend autoscale_shop
-backend autoscale_shop
     server shop-app1-{port} {address}:{port}
 """
 

@@ -28,10 +28,8 @@ scrape_configs:
       - {{source_labels: [proxy], regex: autoscale_(.+), target_label: service}}
 """
 SERVICE_CONFIG = """\
-frontend autoscale_shop
+listen autoscale_shop
     bind {address}:8080
-    default_backend autoscale_shop
-backend autoscale_shop
     balance leastconn
     server shop-1 {address}:{port} maxconn 4
 """

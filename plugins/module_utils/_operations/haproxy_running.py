@@ -90,7 +90,8 @@ class RunningServers:
     def delete(self, server: str, deadline: float) -> None:
         """Delete a server that is in maintenance; tried again until the deadline while it has connections.
 
-        HAProxy 2.6 refuses while there are idle connections. It closes them on the way into maintenance, and no later ones.
+        HAProxy refuses while there are idle connections (2.6, and from 3.3; in between it closes them). It closes them on the way
+        into maintenance, and no later ones.
         """
         while True:
             self._beat()

@@ -63,6 +63,12 @@ def test_consul_comes_from_the_same_archive_of_an_older_release(tmp_path: Path) 
     assert lines == ["deb [signed-by=/usr/share/keyrings/own.gpg] http://mirror.example/debian bullseye main"]
 
 
+@pytest.mark.parametrize(("release", "suites"), [("trixie", ["trixie"]), ("experimental", ["experimental", "sid"])])
+def test_another_release_comes_from_the_same_archive_with_what_is_below_it(tmp_path: Path, release: str, suites: list[str]) -> None:
+    lines = debian.source_lines(["haproxy"], *etc(tmp_path, "sources.list", ONE_LINE), release=release)
+    assert lines == [f"deb [signed-by=/usr/share/keyrings/own.gpg] http://mirror.example/debian {suite} main" for suite in suites]
+
+
 @pytest.mark.parametrize("release", ["ID=ubuntu\nVERSION_CODENAME=bookworm\n", "ID=debian\nVERSION_CODENAME=trixie\n", ""])
 def test_other_systems_are_refused(tmp_path: Path, release: str) -> None:
     with pytest.raises(debian.NotAvailable, match="no source of Debian's own packages"):
