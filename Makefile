@@ -103,7 +103,7 @@ integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real proce
 	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -n 3 --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: faults
-faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, over an hour long
+faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, and newer balancers, over an hour long
 	$(if $(ON_HOSTS),$(MOLECULE) test --scenario-name consul --destroy=never)
 	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -m faults -n 2 --no-loadscope-reorder $(PYTEST_ARGS)
 

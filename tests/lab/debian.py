@@ -85,7 +85,9 @@ def _download(packages: list[str], work: Path, release: str | None) -> None:
         _call(["apt-get", *nothing_installed, "download", *alone], work)
     rest = [name for name in packages if name not in ALONE]
     if rest:
-        options = ["--download-only", "--assume-yes", "--no-install-recommends", *([*nothing_installed, "--target-release", release] if release else [])]
+        options = ["--download-only", "--assume-yes", "--no-install-recommends"]
+        if release:
+            options += [*nothing_installed, "--target-release", release]
         _call(["apt-get", "install", *options, *rest], work)
 
 
