@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -239,6 +240,40 @@ def test_shop_under_load_from_a_process(shop, tmp_path):
     # the probes of /healthz are counted too
     assert counted >= result["requests_total"]
     assert re.search(r"^process_cpu_seconds_total \d", text, re.M)
+
+
+def test_some_connections_are_not_kept_and_some_requests_take_as_long_as_asked():
+    heads = []
+
+    async def handler(reader, writer):
+        while True:
+            try:
+                heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            except asyncio.IncompleteReadError:
+                return
+            writer.write(answer(re.search("nonce=([^& ]+)", heads[-1])[1], "200 OK"))
+            await writer.drain()
+
+    async def scenario():
+        async with serving(handler) as port:
+            mix = {"post_share": 0.0, "close_share": 0.5, "slow_share": 0.5, "slow_seconds": 1.5}
+            return await load.Run(load.LoadConfig(ADDRESS, port, [[0, 40], [1, 40]], **mix)).run()
+
+    result = asyncio.run(scenario())
+    assert result["outcomes"] == {"ok": len(heads)}
+    assert 0 < sum("Connection: close" in head for head in heads) < len(heads)
+    assert 0 < sum("&seconds=1.5 " in head for head in heads) < len(heads)
+
+
+def test_shop_takes_as_long_as_asked(shop, tmp_path):
+    _process, port = shop
+    run = load.Load(load.LoadConfig(ADDRESS, port, [[0, 4], [1, 4]], post_share=0.5, slow_share=1.0, slow_seconds=0.3), tmp_path)
+    run.start()
+    result = run.wait(20)
+    assert result["outcomes"] == {"ok": result["requests_total"]} and result["requests_post"] > 0
+    assert result["p50_seconds"] >= 0.3
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(f"http://{ADDRESS}:{port}/work?nonce=1&seconds=nan", timeout=2)
 
 
 def test_load_ends_early_when_asked(shop, tmp_path):

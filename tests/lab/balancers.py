@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from lab import Lab
@@ -106,6 +106,22 @@ class NginxView:
 
 
 # Pure parts.
+
+
+def disagreements(sent: Mapping[str, Any], counted: Mapping[str, int]) -> list[str]:
+    """Where a load generator's result and a balancer's counters, both of the same time, tell different stories."""
+    problems = []
+    # What was reset was not read by the balancer.
+    if counted["requests"] != sent["requests_total"] - sent["resets"]:
+        reset = f", {sent['resets']} were reset," if sent["resets"] else ""
+        problems.append(f"{sent['requests_total']} requests were sent{reset} and the balancer counted {counted['requests']}")
+    if counted["5xx"] != sent["requests_5xx"]:
+        problems.append(f"{sent['requests_5xx']} answers were 5xx, and the balancer counted {counted['5xx']}")
+    if not sent["requests_failed"]:
+        hidden = {name: count for name, count in counted.items() if name.endswith("_errors") and count}
+        if hidden:
+            problems.append(f"no request failed, and the balancer counted {hidden}")
+    return problems
 
 
 def _rows(stat: str, proxy: str) -> dict[str, dict[str, str]]:

@@ -32,7 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from addresses import claimed_network
-from balancers import NAMES, view_of
+from balancers import NAMES, disagreements, view_of
 from lab import CLONE, Lab, default_balancer, exit_on_signals
 from load import Load, LoadConfig
 from processes import http_get, wait_until
@@ -99,22 +99,12 @@ def failure_in(log: str, most: int = 60) -> str:
 
 def problems_of(summary: Mapping[str, Any], replicas_end: int) -> list[str]:
     """Everything for which the demo fails."""
-    balancer = summary["balancer"]
     problems = []
     if summary["requests_failed"]:
         problems.append(f"{summary['requests_failed']} requests failed: {summary['outcomes']}")
     if summary["resets"] > summary["resets_allowed"]:
         problems.append(f"{summary['resets']} requests were reset, {summary['resets_allowed']} are allowed: {summary['outcomes']}")
-    # What was reset was not read by the balancer.
-    if balancer["requests"] != summary["requests_total"] - summary["resets"]:
-        reset = f", {summary['resets']} were reset," if summary["resets"] else ""
-        problems.append(f"{summary['requests_total']} requests were sent{reset} and the balancer counted {balancer['requests']}")
-    if balancer["5xx"] != summary["requests_5xx"]:
-        problems.append(f"{summary['requests_5xx']} answers were 5xx, and the balancer counted {balancer['5xx']}")
-    if not summary["requests_failed"]:
-        hidden = {name: count for name, count in balancer.items() if name.endswith("_errors") and count}
-        if hidden:
-            problems.append(f"no request failed, and the balancer counted {hidden}")
+    problems += disagreements(summary, summary["balancer"])
     if summary["scale_outs"] < 2 or summary["scale_ins"] < 1:
         problems.append(f"{summary['scale_outs']} scale-outs and {summary['scale_ins']} scale-ins happened: at least 2 and 1 are expected")
     if summary["replicas_max"] < 2 * summary["replicas_min"]:

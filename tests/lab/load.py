@@ -5,8 +5,8 @@
 
 """Open-loop HTTP load: requests leave by a schedule, whatever the answers do, and every answer is checked.
 
-Keep-alive connections, HTTP/1.1, GET and POST mixed, no retries. A client of its own, because the usual ones repeat a request
-in silence when a connection breaks, and that is just what has to be counted:
+HTTP/1.1, GET and POST mixed, keep-alive connections and, if asked for, some that are not kept, no retries. A client of its own, because
+the usual ones repeat a request in silence when a connection breaks, and that is just what has to be counted:
 
     failed   5xx, a wrong or partial answer, a time-out, connection refused, a connection lost after the first byte of the
              answer or on a fresh connection
@@ -36,6 +36,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
@@ -114,6 +115,8 @@ class LoadConfig:
         timeout: seconds from the scheduled time until a request counts as failed.
         phases: (name, start, end) in seconds from the start; each gets a summary of its own.
         get_path, post_path: the pages asked; GET carries the nonce in the query, POST in a JSON body.
+        close_share: share of requests on a connection of their own, with "Connection: close", 0 to 1.
+        slow_share: share of requests that ask the shop for `slow_seconds` each, 0 to 1.
     """
 
     address: str
@@ -125,6 +128,9 @@ class LoadConfig:
     phases: Sequence[Sequence[Any]] = ()
     get_path: str = "/work"
     post_path: str = "/orders"
+    close_share: float = 0.0
+    slow_share: float = 0.0
+    slow_seconds: float = 2.0
 
 
 @dataclasses.dataclass
@@ -139,6 +145,8 @@ class Record:
     outcome: str = "ok"
     detail: str = ""
     lag: float = 0.0
+    close: bool = False
+    slow: bool = False
 
     @property
     def failed(self) -> bool:
@@ -242,13 +250,14 @@ class Client:
         record.latency = time.monotonic() - start
 
     async def _send(self, record: Record, nonce: str) -> None:
-        connection = await self._connection()
+        connection = await (self._open() if record.close else self._connection())
         keep = False
         self._busy += 1
         self.connections_most = max(self.connections_most, self._busy + len(self._idle))
         try:
-            status, headers, body = await connection.exchange(self._payload(record.method, nonce))
-            keep = headers.get("connection", "").lower() != "close" and ("content-length" in headers or "transfer-encoding" in headers)
+            status, headers, body = await connection.exchange(self._payload(record, nonce))
+            lasts = not record.close and headers.get("connection", "").lower() != "close"
+            keep = lasts and ("content-length" in headers or "transfer-encoding" in headers)
             record.status = status
             record.instance = check_answer(record.method, status, body, nonce)
         finally:
@@ -266,6 +275,9 @@ class Client:
             if connection.usable:
                 return connection
             connection.writer.close()
+        return await self._open()
+
+    async def _open(self) -> Connection:
         try:
             reader, writer = await asyncio.open_connection(self._config.address, self._config.port)
         except ConnectionRefusedError as error:
@@ -275,12 +287,16 @@ class Client:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Connection(reader, writer)
 
-    def _payload(self, method: str, nonce: str) -> bytes:
-        config = self._config
-        body = json.dumps({"nonce": nonce, "items": [1, 2, 3]}) if method == "POST" else ""
-        path = config.post_path if method == "POST" else f"{config.get_path}?nonce={nonce}"
+    def _payload(self, record: Record, nonce: str) -> bytes:
+        config, post = self._config, record.method == "POST"
+        body = json.dumps({"nonce": nonce, "items": [1, 2, 3]}) if post else ""
+        asked = {} if post else {"nonce": nonce}
+        if record.slow:
+            asked["seconds"] = f"{config.slow_seconds:g}"
+        path = (config.post_path if post else config.get_path) + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
         extra = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
-        return f"{method} {path} HTTP/1.1\r\nHost: {config.address}:{config.port}\r\n{extra}\r\n{body}".encode()
+        extra += "Connection: close\r\n" if record.close else ""
+        return f"{record.method} {path} HTTP/1.1\r\nHost: {config.address}:{config.port}\r\n{extra}\r\n{body}".encode()
 
     async def close(self) -> None:
         """Close all connections and wait until they are."""
@@ -345,7 +361,8 @@ class Run:
         for number, moment in enumerate(arrivals(config.points, config.seed)):
             if await self._wait_until(started + moment):
                 break
-            record = Record(moment, "POST" if mix.random() < config.post_share else "GET")
+            method = "POST" if mix.random() < config.post_share else "GET"
+            record = Record(moment, method, close=mix.random() < config.close_share, slow=mix.random() < config.slow_share)
             record.lag = time.monotonic() - started - moment
             self._records.append(record)
             task = asyncio.ensure_future(self._one(client, record, f"{number}-{mix.getrandbits(32):08x}", started + moment))

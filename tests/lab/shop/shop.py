@@ -8,8 +8,8 @@
 Capacity does not depend on the CPU, so that response time follows the number of replicas on a machine of two cores.
 Standard library only, Python 3.9 and later.
 
-    GET  /work?nonce=N   takes a slot for the service time
-    POST /orders         the same, with a JSON body {"nonce": "N"}
+    GET  /work?nonce=N   takes a slot for the service time, or for so many with &seconds=S
+    POST /orders         the same, with a JSON body {"nonce": "N"}; ?seconds=S here, too
     GET  /healthz        answers at once
     GET  /metrics        Prometheus text format
 """
@@ -33,6 +33,7 @@ LINGER_SECONDS = 0.5
 BACKLOG = 4096
 MONITORING = ("/healthz", "/metrics")
 MAX_BODY_BYTES = 1024 * 1024
+MAX_SECONDS = 60.0
 REASONS = {
     200: "OK",
     201: "Created",
@@ -83,7 +84,7 @@ class Shop:
     async def serve(self) -> None:
         """Listen until SIGTERM or SIGINT, then finish what is in flight."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in () if self.options.abrupt else (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         server = await asyncio.start_server(self.connection, self.options.address, self.options.port, backlog=BACKLOG)
         log.info("%s version %s listens on %s:%s", self.options.instance, self.options.version, self.options.address, self.options.port)
@@ -153,11 +154,11 @@ class Shop:
             raise BadRequest(404, f"no such page: {request.path}")
         if request.method != methods[request.path]:
             raise BadRequest(405, f"{request.path} takes {methods[request.path]}")
-        nonce = nonce_of(request)
+        nonce, seconds = nonce_of(request), seconds_of(request, self.options.service_time)
         async with self.slots:
             self.busy += 1
             try:
-                await asyncio.sleep(self.options.service_time)
+                await asyncio.sleep(seconds)
             finally:
                 self.busy -= 1
         answer = {"instance": self.options.instance, "version": self.options.version, "nonce": nonce}
@@ -217,6 +218,17 @@ def nonce_of(request: Request) -> str:
         raise BadRequest(400, 'the body must be JSON with a "nonce"') from None
 
 
+def seconds_of(request: Request, default: float) -> float:
+    """How long the request is to take, from the query, or raise BadRequest."""
+    try:
+        seconds = float(request.query.get("seconds", [default])[0])
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise BadRequest(400, f"seconds must be a number from 0 to {MAX_SECONDS:g}")
+    return seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", default="127.0.0.1", help="where to listen")
@@ -225,6 +237,7 @@ def main() -> None:
     parser.add_argument("--version", default="0", help="the version that every answer carries")
     parser.add_argument("--slots", type=int, default=4, help="requests worked on at the same time; further ones wait")
     parser.add_argument("--service-time", type=float, default=0.1, help="seconds that a request takes a slot")
+    parser.add_argument("--abrupt", action="store_true", help="end at a signal at once, as a program does that catches none")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
