@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from community import community_general
 from descriptions import shop_on_hosts
 from hosts import HostsLab
-from onhosts import CLONE, play, remove
+from onhosts import remove
+from plays import CLONE, play
 from units import units
 
 SERVICE, LISTEN = "bench-many", 8403

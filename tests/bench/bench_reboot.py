@@ -20,7 +20,8 @@ from descriptions import shop_on_hosts
 from fleet import instances, rotation
 from hosts import HostsLab
 from load import Load, LoadConfig
-from onhosts import play, remove
+from onhosts import remove
+from plays import play
 from processes import wait_until
 
 SERVICE, LISTEN, RATE = "bench-boot", 8402, 40

@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from descriptions import shop_on_hosts
 from hosts import HostsLab
 from load import Load, LoadConfig
-from onhosts import play, remove, serving, spread, start
+from onhosts import remove, serving
+from plays import play, spread, start
 from processes import wait_until
 from prometheus_view import rate_of
 
