@@ -40,6 +40,8 @@ OURS_LISTEN, USUAL_LISTEN, USUAL_PORT = 8410, 8411, 21000
 STAY, STEP, TURNS = 3, 10, 10
 RATE, SERVICE_SECONDS, SLOTS = 200, 0.05, 64
 MIX = {"post_share": 0.3, "close_share": 0.3, "slow_share": 0.04, "slow_seconds": 2.0, "timeout": 20.0}
+# As by default: a busy machine may hold a run up for longer than the other benches' locks last.
+LOCKS = {"autoscale_lock_ttl": 60, "autoscale_lock_delay": 15}
 OPTIONS = f"--slots {SLOTS} --service-time {SERVICE_SECONDS} --abrupt"
 
 
@@ -101,13 +103,14 @@ def ours(lab: Lab, folder: Path, turns: int) -> tuple[Seen, list[str]]:
     view = view_of(lab, service, SLOTS)
     described = shop(OURS_LISTEN, scale={"min_replicas": STAY, "max_replicas": STAY + STEP})
     described["run"]["command"] += f" {OPTIONS}"
-    play(lab, folder, "deploy", autoscale_services={service: described})
+    play(lab, folder, "deploy", autoscale_services={service: described}, **LOCKS)
     wait_until(lambda: view.ready() == STAY, "the instances are in rotation")
 
     def scale(by: int) -> float:
         # Longer than the longest answer and than an idle connection counts as used: nothing is to be forced.
-        given = {"autoscale_service": service, "autoscale_count": abs(by), "autoscale_drain_deadline": 30, "autoscale_at_deadline": "fail"}
-        seconds, _output = play(lab, folder, "scale_out" if by > 0 else "scale_in", **given)
+        waits = {"autoscale_drain_deadline": 30, "autoscale_at_deadline": "fail", **LOCKS}
+        playbook = "scale_out" if by > 0 else "scale_in"
+        seconds, _output = play(lab, folder, playbook, autoscale_service=service, autoscale_count=abs(by), **waits)
         if view.ready() != STAY + max(by, 0):
             raise SystemExit(f"{view.ready()} instances are in rotation after a change by {by}")
         return seconds

@@ -12,11 +12,8 @@ run fails when ours wrote anything although nothing was new: by the agent's log 
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,69 +32,30 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._operation
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease
 from community import community_general
 from processes import Consul, wait_until
+from task_times import PING, play
 
 INSTANCES = 100
 TURNS = 3
 CHANGES = 30
 BAR_SECONDS, BAR_RATIO, BAR_WAIT = 1.0, 20.0, 0.2
 
-PLAY = """\
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - name: one trivial module call
-      ansible.builtin.ping:
-"""
-OURS = f"""{PLAY}
-    - name: ours
-      microservices.autoscale.consul_service:
-        consul_url: "{{{{ url }}}}"
-        services: "{{{{ instances }}}}"
-"""
-THEIRS = f"""{PLAY}
-    - name: theirs
-      community.general.consul_agent_service:
-        host: "{{{{ address }}}}"
-        id: "theirs-{{{{ item.id }}}}"
-        name: theirs
-        address: "{{{{ item.address }}}}"
-        service_port: "{{{{ item.port }}}}"
-        tags: "{{{{ item.tags }}}}"
-      loop: "{{{{ instances }}}}"
-      loop_control:
-        label: "{{{{ item.id }}}}"
-"""
-TIMES = """\
-import json, os, time
-from ansible.plugins.callback import CallbackBase
-
-
-class CallbackModule(CallbackBase):
-    CALLBACK_VERSION = 2.0
-    CALLBACK_TYPE = "aggregate"
-    CALLBACK_NAME = "task_times"
-    CALLBACK_NEEDS_ENABLED = True
-
-    def __init__(self):
-        super().__init__()
-        self.tasks = []
-
-    def v2_playbook_on_task_start(self, task, is_conditional):
-        self.end()
-        self.tasks.append([task.get_name(), time.monotonic(), None, False])
-
-    def v2_runner_on_ok(self, result):
-        self.tasks[-1][3] = result.is_changed()
-
-    def end(self):
-        if self.tasks:
-            self.tasks[-1][2] = time.monotonic()
-
-    def v2_playbook_on_stats(self, stats):
-        self.end()
-        with open(os.environ["TASK_TIMES"], "w") as file:
-            json.dump({name: [end - start, changed] for name, start, end, changed in self.tasks}, file)
-"""
+OURS = {
+    "name": "ours",
+    "microservices.autoscale.consul_service": {"consul_url": "{{ url }}", "services": "{{ instances }}"},
+}
+THEIRS = {
+    "name": "theirs",
+    "community.general.consul_agent_service": {
+        "host": "{{ address }}",
+        "id": "theirs-{{ item.id }}",
+        "name": "theirs",
+        "address": "{{ item.address }}",
+        "service_port": "{{ item.port }}",
+        "tags": "{{ item.tags }}",
+    },
+    "loop": "{{ instances }}",
+    "loop_control": {"label": "{{ item.id }}"},
+}
 
 
 def instances(address: str) -> list[dict[str, Any]]:
@@ -105,15 +63,6 @@ def instances(address: str) -> list[dict[str, Any]]:
     check = {"ttl": "24h"}
     described = {"name": "ours", "address": address, "tags": ["bench"], "checks": [check]}
     return [{**described, "id": f"ours-{number}", "port": 20000 + number} for number in range(INSTANCES)]
-
-
-def play(name: str, folder: Path, environment: dict[str, str]) -> dict[str, tuple[float, bool]]:
-    """Seconds of each task, and whether it changed anything."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), f"{name}.yml", "--extra-vars", "@vars.json"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"the play failed:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
-    return {task: (seconds, changed) for task, (seconds, changed) in json.loads((folder / "times.json").read_text()).items()}
 
 
 def writes(agent: Consul) -> int:
@@ -140,29 +89,19 @@ def empty(client: Client) -> None:
 
 
 def register(agent: Consul, client: Client, folder: Path) -> None:
-    collections = f"{CLONE / 'build' / 'workspace'}:{community_general()}"
-    own = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    environment = {
-        **own, "ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_CALLBACK_PLUGINS": str(folder), "ANSIBLE_CALLBACKS_ENABLED": "task_times",
-        "TASK_TIMES": str(folder / "times.json"), "ANSIBLE_LOCALHOST_WARNING": "0",
-    }  # fmt: skip
-    (folder / "ansible.cfg").touch()
-    (folder / "ours.yml").write_text(OURS)
-    (folder / "theirs.yml").write_text(THEIRS)
-    (folder / "task_times.py").write_text(TIMES)
-    (folder / "vars.json").write_text(json.dumps({"url": agent.url, "address": agent.address, "instances": instances(agent.address)}))
+    variables = {"url": agent.url, "address": agent.address, "instances": instances(agent.address)}
     ratios: dict[str, list[float]] = {"first": [], "again": []}
     seconds: list[float] = []
     for _turn in range(TURNS):
         empty(client)
         for what in ("first", "again"):
             before, sent = state(client), writes(agent)
-            mine = play("ours", folder, environment)
+            mine = play(folder, [PING, OURS], variables)
             if what == "again" and (mine["ours"][1] or state(client) != before or writes(agent) != sent):
                 raise SystemExit(f"registering the same again wrote something: {writes(agent) - sent} requests")
-            others = play("theirs", folder, environment)
+            others = play(folder, [PING, THEIRS], variables, community_general())
             settled(client)
-            ours, theirs, ping = mine["ours"][0], others["theirs"][0], mine["one trivial module call"][0]
+            ours, theirs, ping = mine["ours"][0], others["theirs"][0], mine[PING["name"]][0]
             ratios[what].append(theirs / ours)
             seconds += [ours] if what == "again" else []
             print(f"  {what}: ours {ours:.2f} s, theirs {theirs:.1f} s, one trivial module call {ping:.2f} s", flush=True)
