@@ -109,7 +109,7 @@ faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, and 
 
 .PHONY: bench
 bench: $(if $(ON_HOSTS),hosts-up,setup) ## Measure, side by side with the alternative; AUTOSCALE_TRACES is a folder of loads to replay
-	@set -e; for each in $(if $(ON_HOSTS),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py)),decide reconcile register replay); do \
+	@set -e; for each in $(if $(ON_HOSTS),$(patsubst tests/bench/bench_%.py,%,$(wildcard tests/bench/bench_*.py)),decide drain pools reconcile register replay); do \
 	  $(TEST) tests/bench/bench_$$each.py; \
 	done
 
