@@ -145,7 +145,7 @@ class HAProxyBalancer(Balancer):
             pool = pool_from(raw, "pool")
             server = max(pool.servers, key=lambda server: server.id)
             group = RunningServers(Runtime(str(self._haproxy.socket)), f"autoscale_{pool.service}", lambda: None)
-            arguments = pool_haproxy.server_arguments(server, pool_haproxy.server_options(pool))
+            arguments = pool_haproxy.server_arguments(server, pool_haproxy.server_options(pool.check_interval, pool.balance))
             spent["added"].append(seconds_of(group.add, server, arguments))
             spent["drained"].append(seconds_of(group.take_out, server.id, "drain"))
             spent["in maintenance"].append(seconds_of(group.take_out, server.id, "maint"))
