@@ -155,7 +155,7 @@ _POOL = {
     "listen": {"type": "dict", "options": _LISTEN},
     "mode": {"type": "str", "choices": ["http", "tcp"], "default": "http"},
     "algorithm": {"type": "str", "choices": ["round_robin", "least_conn", "random", "source", "hash"], "default": "round_robin"},
-    "hash_key": {"type": "str"},
+    "hash_key": {"type": "str", "no_log": False},
     "check": {"type": "dict", "options": _CHECK},
     "max_connections": {"type": "int"},
     "max_queue": {"type": "int"},
