@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -20,7 +21,9 @@ from typing import Any
 import pytest
 from addresses import free_port
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul as ConsulClient
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.nginx import NginxFiles
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import STICKY_VERSION
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import MIN_TIMEOUT_VERSION
 from backends import PORT, held_at
 from certificates import self_signed
 from load import Load, LoadConfig
@@ -245,6 +248,22 @@ def test_load_sees_no_failure_while_pools_change(balancer: Balancer, shops: list
     assert result["requests_post"] > 50 and len(result["instances"]) == 4
     # Four reloads, each with the connections that were idle just then.
     assert result["resets"] <= 4 * 10, result["resets"]
+
+
+def test_an_idle_connection_gets_one_more_answer_after_a_reload_from_1_27_4_on(balancer: Balancer, shops: list[str], listen: int) -> None:
+    balancer.apply(balancer.pool("shop", listen, shops[0]))
+    files = NginxFiles(str(balancer.nginx.config_dir), str(balancer.nginx.base_config), balancer.nginx.binary)
+    with contextlib.closing(http.client.HTTPConnection(balancer.nginx.address, listen, timeout=10)) as connection:
+        connection.request("GET", "/work?nonce=1")
+        assert connection.getresponse().read()
+        before = balancer.workers()
+        os.kill(balancer.nginx.pid, signal.SIGHUP)
+        wait_until(lambda: balancer.workers() - before and not before & balancer.workers() - balancer.retiring(), "new workers took over")
+        if files.version() >= MIN_TIMEOUT_VERSION:
+            connection.request("GET", "/work?nonce=2")
+            assert connection.getresponse().getheader("Connection") == "close"
+        else:
+            assert connection.sock.recv(1) == b""
 
 
 def test_refused_configuration_leaves_file_and_process_and_the_others_go_on(balancer: Balancer, shops: list[str], listen: int) -> None:
