@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -196,13 +197,14 @@ def test_latency_counts_from_the_schedule():
 
 
 @pytest.fixture
-def shop():
-    """The demo's shop with two slots of 50 ms; gives (process, port)."""
+def shop(request):
+    """The demo's shop with two slots of 50 ms; gives (process, port). Further options are its parameter."""
     with socket.socket() as probe:
         probe.bind((ADDRESS, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(SHOP), "--address", ADDRESS, "--port", str(port), "--instance", "shop-1", "--version", "1.0"]
-    process = subprocess.Popen([*command, "--slots", "2", "--service-time", "0.05"], stderr=subprocess.DEVNULL)
+    command += ["--slots", "2", "--service-time", "0.05", *getattr(request, "param", ())]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
         while True:
@@ -317,3 +319,16 @@ def test_shop_finishes_what_is_in_flight(shop):
     # the last two began after SIGTERM at the earliest, so they say that the connection ends
     assert b"Connection: close" in text
     assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize("shop", [["--abrupt"]], indirect=True)
+def test_abrupt_shop_finishes_nothing(shop):
+    process, port = shop
+    with socket.create_connection((ADDRESS, port), timeout=5) as client:
+        client.sendall(b"GET /work?nonce=1&seconds=30 HTTP/1.1\r\nHost: shop\r\n\r\n")
+        deadline = time.monotonic() + 5
+        while "shop_slots_busy 1" not in page(port):
+            assert time.monotonic() < deadline, "the request never took a slot"
+        process.terminate()
+        assert client.recv(65536) == b""
+    assert process.wait(5) == -signal.SIGTERM
