@@ -64,8 +64,7 @@ class Balancer:
         return [{"backend": f"autoscale_{name.split('-')[0]}", "server": name} for name in names]
 
     def version(self) -> tuple[int, ...]:
-        told = subprocess.run([self.nginx.binary, "-v"], capture_output=True, text=True, check=True).stderr
-        return tuple(int(number) for number in told.rpartition("/")[2].split()[0].split("."))
+        return NginxFiles(str(self.nginx.config_dir), str(self.nginx.base_config), self.nginx.binary).version()
 
     def workers(self) -> set[int]:
         return set(self.nginx.workers())
@@ -252,14 +251,13 @@ def test_load_sees_no_failure_while_pools_change(balancer: Balancer, shops: list
 
 def test_an_idle_connection_gets_one_more_answer_after_a_reload_from_1_27_4_on(balancer: Balancer, shops: list[str], listen: int) -> None:
     balancer.apply(balancer.pool("shop", listen, shops[0]))
-    files = NginxFiles(str(balancer.nginx.config_dir), str(balancer.nginx.base_config), balancer.nginx.binary)
     with contextlib.closing(http.client.HTTPConnection(balancer.nginx.address, listen, timeout=10)) as connection:
         connection.request("GET", "/work?nonce=1")
         assert connection.getresponse().read()
         before = balancer.workers()
         os.kill(balancer.nginx.pid, signal.SIGHUP)
         wait_until(lambda: balancer.workers() - before and not before & balancer.workers() - balancer.retiring(), "new workers took over")
-        if files.version() >= MIN_TIMEOUT_VERSION:
+        if balancer.version() >= MIN_TIMEOUT_VERSION:
             connection.request("GET", "/work?nonce=2")
             assert connection.getresponse().getheader("Connection") == "close"
         else:
