@@ -291,6 +291,11 @@ class HAProxy(Process):
         self.base_config.write_text(haproxy_base(self.address, socket=self.socket, state=f"{self.socket}.state"))
         return super().start()
 
+    def stop(self, timeout: float = 10.0) -> None:
+        super().stop(timeout)
+        # Its workers end with the master, but a moment later.
+        wait_until(lambda: is_free(self.address, 8404), "the workers of HAProxy are gone", timeout)
+
     def _answers(self) -> str:
         return http_get(f"{self.metrics_url}?scope=global")
 
