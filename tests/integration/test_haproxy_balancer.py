@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 from addresses import free_port
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_config import Master
 from backends import PORT
 from certificates import self_signed
 from load import Load, LoadConfig
@@ -88,7 +88,7 @@ def balancer(haproxy: HAProxy, run_module: Callable[..., dict[str, Any]]) -> Ite
     for path in haproxy.config_dir.iterdir():
         path.unlink()
     before = made.worker()
-    os.kill(int(haproxy.pid_file.read_text()), signal.SIGUSR2)
+    Master(str(haproxy.pid_file)).reload(int(before), 10)
     wait_until(lambda: all(made.worker() != before for _ in range(3)), "a new worker serves")
 
 
@@ -311,6 +311,14 @@ def test_a_failed_reload_puts_back_file_and_process(balancer: Balancer, shops: l
     assert "instance" in http_get(f"http://{balancer.haproxy.address}:{listen}/work?nonce=1")
     new = balancer.apply({**bad, "service": "mail"}, reload_timeout=3)
     assert new["failed"] and not balancer.file("mail").exists() and balancer.running("mail") is None
+
+
+def test_reloads_right_after_each_other_are_all_heard(balancer: Balancer) -> None:
+    master = Master(str(balancer.haproxy.pid_file))
+    for _turn in range(5):
+        before = balancer.worker()
+        master.reload(int(before), 10)
+        wait_until(lambda: all(balancer.worker() != before for _ in range(3)), "a new worker serves")  # noqa: B023
 
 
 def test_files_and_process_that_a_killed_run_left_apart_are_mended(balancer: Balancer, shops: list[str], listen: int) -> None:

@@ -105,11 +105,12 @@ class Master(MasterProcess):
     def __init__(self, pid_file: str) -> None:
         super().__init__(pid_file, "HAProxy")
 
-    def reload(self, worker: int) -> None:
+    def reload(self, worker: int, timeout: float) -> None:
         """Ask the master for a new worker.
 
         Args:
             worker: the process that answers at the runtime socket, to be sure that socket and pid file belong together.
+            timeout: seconds for an earlier reload to be over.
         """
         number = self.pid()
         if number == worker:
@@ -121,4 +122,6 @@ class Master(MasterProcess):
                 f"the pid file {self._pid_file} names process {number}, but the process that answers at the runtime socket ({worker}) "
                 f"is a child of {parent[1]}: pid file and socket belong to two HAProxys"
             )
+        # Up to 3.0 the new worker of a reload answers before the master listens again, and until then the master ignores the signal.
+        self.await_hearing(number, signal.SIGUSR2, timeout)
         self.send(number, signal.SIGUSR2)

@@ -8,10 +8,14 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from pathlib import Path
 
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, WaitTimeout
 from .config_files import read_text
+
+_POLL_SECONDS = 0.02
 
 
 class MasterProcess:
@@ -42,6 +46,21 @@ class MasterProcess:
             # The signal for a reload ends other programs.
             raise AutoscaleError(f"{where} is stale: its process {number} is {name.strip()!r}, not {self._product}")
         return number
+
+    def await_hearing(self, number: int, signal_number: int, timeout: float) -> None:
+        """Wait until the process that pid() named has a handler for a signal; at once where /proc does not tell.
+
+        Raises:
+            WaitTimeout: after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            caught = re.search(r"^SigCgt:\s+([0-9a-f]+)", read_text(Path(f"/proc/{number}/status")) or "", re.MULTILINE)
+            if caught is None or int(caught[1], 16) >> (signal_number - 1) & 1:
+                return
+            if time.monotonic() >= deadline:
+                raise WaitTimeout(f"{self._product}'s master process {number} was busy with an earlier reload for {timeout:g} s")
+            time.sleep(_POLL_SECONDS)
 
     def send(self, number: int, signal_number: int) -> None:
         """Send a signal to the process that pid() named."""

@@ -102,7 +102,7 @@ class Reloads:
         self.count += 1
         write_atomically(state_file, self._runtime.state_dump())
         try:
-            self._master.reload(int(old))
+            self._master.reload(int(old), self._timeout)
             self._wait_for_another(old)
         finally:
             # A state that is read again at the next start of the machine would be long out of date.
