@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from addresses import free_port
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_config import Master
 from backends import PORT, held_at, shops_at
 from certificates import self_signed
 from processes import HAProxy, Nginx, wait_until
@@ -75,7 +76,9 @@ class Balancer:
         if isinstance(self.process, Nginx):
             os.kill(self.process.pid, signal.SIGHUP)
         else:
-            os.kill(int(self.process.pid_file.read_text()), signal.SIGUSR2)
+            master = Master(str(self.process.pid_file))
+            master.await_hearing(master.pid(), signal.SIGUSR2, 10)
+            master.send(master.pid(), signal.SIGUSR2)
 
 
 @pytest.fixture(params=["haproxy", "nginx"])
