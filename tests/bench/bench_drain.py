@@ -36,12 +36,19 @@ from processes import wait_until
 
 USUAL = Path(__file__).resolve().parent / "usual" / "scale.yml"
 OURS_LISTEN, USUAL_LISTEN, USUAL_PORT = 8410, 8411, 21000
-# Ten runs each way, of ten instances each: what one run may take away by default. The usual way has half as many; what counts is the rate.
-STAY, STEP, TURNS = 3, 10, 10
+# Five runs each way, of twenty instances each. The usual way has half as many; what counts is the rate.
+STAY, STEP, TURNS = 3, 20, 5
 RATE, SERVICE_SECONDS, SLOTS = 200, 0.05, 64
 MIX = {"post_share": 0.3, "close_share": 0.3, "slow_share": 0.04, "slow_seconds": 2.0, "timeout": 20.0}
-# As by default: a busy machine may hold a run up for longer than the other benches' locks last.
-LOCKS = {"autoscale_lock_ttl": 60, "autoscale_lock_delay": 15}
+# Locks as by default: a busy machine may hold a run up for longer than the other benches' last. Nothing is to be forced at the end of a
+# drain, whose deadline is longer than the longest answer, and than an idle connection counts as used.
+LIMITS = {
+    "autoscale_lock_ttl": 60,
+    "autoscale_lock_delay": 15,
+    "autoscale_max_removals": STEP,
+    "autoscale_drain_deadline": 30,
+    "autoscale_at_deadline": "fail",
+}
 OPTIONS = f"--slots {SLOTS} --service-time {SERVICE_SECONDS} --abrupt"
 
 
@@ -101,16 +108,14 @@ def ours(lab: Lab, folder: Path, turns: int) -> tuple[Seen, list[str]]:
     """The playbooks; what was seen, and where the balancer's own counters say something else."""
     service = "ours"
     view = view_of(lab, service, SLOTS)
-    described = shop(OURS_LISTEN, scale={"min_replicas": STAY, "max_replicas": STAY + STEP})
+    described = shop(OURS_LISTEN, scale={"min_replicas": STAY, "max_replicas": STAY + STEP}, deploy={"healthy_deadline": "60s"})
     described["run"]["command"] += f" {OPTIONS}"
-    play(lab, folder, "deploy", autoscale_services={service: described}, **LOCKS)
+    play(lab, folder, "deploy", autoscale_services={service: described}, **LIMITS)
     wait_until(lambda: view.ready() == STAY, "the instances are in rotation")
 
     def scale(by: int) -> float:
-        # Longer than the longest answer and than an idle connection counts as used: nothing is to be forced.
-        waits = {"autoscale_drain_deadline": 30, "autoscale_at_deadline": "fail", **LOCKS}
         playbook = "scale_out" if by > 0 else "scale_in"
-        seconds, _output = play(lab, folder, playbook, autoscale_service=service, autoscale_count=abs(by), **waits)
+        seconds, _output = play(lab, folder, playbook, autoscale_service=service, autoscale_count=abs(by), **LIMITS)
         if view.ready() != STAY + max(by, 0):
             raise SystemExit(f"{view.ready()} instances are in rotation after a change by {by}")
         return seconds
