@@ -11,7 +11,7 @@ module: haproxy_config
 short_description: Keep services' pools on an HAProxy, in its files and in its process
 version_added: 0.1.0
 description:
-  - Owns one file per service, C(<config_dir>/<service>.cfg), with a frontend and a backend named C(autoscale_<service>).
+  - Owns one file per service, C(<config_dir>/<service>.cfg), with a section C(listen autoscale_<service>).
   - A change of servers or weights is made in the running process, read back, and written to the file; nothing is reloaded.
   - Any other change is checked as a staged copy of the whole folder, swapped in, reloaded and verified as live.
     If that fails, the old file and the old process are put back.

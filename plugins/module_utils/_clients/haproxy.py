@@ -119,7 +119,7 @@ class Runtime:
         return tuple(_running(row, row["srv_name"] in backups) for row in rows)
 
     def loads(self, backend_id: str) -> dict[str, ServerLoad]:
-        """Load and check state of one backend's servers, by server; asked by the number, since a frontend may share the name."""
+        """Load and check state of one backend's servers, by server; asked by number, since another's frontend may share the name."""
         rows = self._stat(backend_id)
         return {row["svname"]: ServerLoad(int(row["scur"] or 0), int(row["qcur"] or 0), _status(row)) for row in rows}
 

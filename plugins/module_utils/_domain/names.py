@@ -107,5 +107,5 @@ SECTION_PREFIX = "autoscale_"
 
 
 def section_name(service: str) -> str:
-    """The name of a service's frontend and backend in a balancer; the service's name is checked."""
+    """The name of a service's section in a balancer; the service's name is checked."""
     return SECTION_PREFIX + service_name(service)

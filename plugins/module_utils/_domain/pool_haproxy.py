@@ -98,11 +98,12 @@ def server_arguments(server: Server, options: str, *, hashed: bool = False) -> s
 def structure_text(pool: Pool) -> str:
     """The service's file without its servers: what only a reload can change."""
     require_renderable(pool)
-    section = names.section_name(pool.service)
-    lines = [f"# managed by microservices.autoscale: service {pool.service}; changes made here are overwritten", f"frontend {section}"]
-    lines += [f"    {line}" for line in (*_frontend(pool), f"default_backend {section}")]
-    lines += ["", f"backend {section}"]
-    lines += [f"    {line}" for line in _backend(pool)]
+    # One section for both sides: from 3.3 on HAProxy refuses a frontend and a backend of the same name.
+    lines = [
+        f"# managed by microservices.autoscale: service {pool.service}; changes made here are overwritten",
+        f"listen {names.section_name(pool.service)}",
+        *(f"    {line}" for line in (*_frontend(pool), *_backend(pool))),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -134,7 +135,6 @@ def _frontend(pool: Pool) -> Iterator[str]:
 
 def _backend(pool: Pool) -> Iterator[str]:
     balance = pool.balance
-    yield f"mode {balance.mode}"
     yield f"balance {_ALGORITHMS.get(balance.algorithm) or _hash(balance)}"
     if balance.algorithm in HASHES:
         yield "hash-type consistent"
