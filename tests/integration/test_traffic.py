@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import csv
 import http.client
 import json
 import os
@@ -238,9 +239,8 @@ def test_queue_and_slow_start_hold_for_what_comes_while_it_runs(on_haproxy: Bala
     on_haproxy.applied(*shops[:1], **settings)
     assert on_haproxy.applied(*shops[:2], **settings)["reloads"] == 0
     assert isinstance(on_haproxy.process, HAProxy)
-    lines = on_haproxy.process.command_line("show stat -1 4 -1").lstrip("# ").splitlines()
-    header = lines[0].split(",")
-    rows = {row[1]: dict(zip(header, row, strict=False)) for row in (line.split(",") for line in lines[1:] if line)}
+    stat = on_haproxy.process.command_line("show stat -1 4 -1").lstrip("# ")
+    rows = {row["svname"]: row for row in csv.DictReader(stat.splitlines())}
     added = rows[f"shop-{shops[1]}"]
     assert (added["slim"], added["qlimit"]) == ("3", "7") and 0 < int(added["throttle"]) < 100
 

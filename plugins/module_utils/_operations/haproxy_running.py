@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Mapping
 
 from .._clients.haproxy import HAProxyError, NoSuchServer, Runtime, ServerBusy, ServerLoad
 from .._domain import names
@@ -109,9 +109,13 @@ class RunningServers:
                 raise HAProxyError(f"HAProxy at {self._runtime.path} said that {self.backend}/{server} is deleted, but still shows it")
             return
 
-    def loads(self) -> dict[str, ServerLoad]:
-        """Load by server; empty for a backend without servers."""
-        for item in self.read().values():
+    def loads(self, present: Mapping[str, Running]) -> dict[str, ServerLoad]:
+        """Load by server; empty for a backend without servers.
+
+        Args:
+            present: what read() has just given.
+        """
+        for item in present.values():
             return self._runtime.loads(item.backend_id)
         return {}
 
@@ -143,7 +147,7 @@ def wait_up(group: RunningServers, servers: Iterable[str], deadline: float, beat
         waiting = [name for name in wanted if not (name in present and present[name].up and present[name].state == "ready")]
         if not waiting:
             return {}
-        loads = group.loads()
+        loads = group.loads(present)
         return {name: loads[name].status if name in loads else "not in the backend" for name in waiting}
 
     wanted = list(servers)
@@ -161,7 +165,8 @@ def wait_drained(group: RunningServers, servers: Iterable[str], deadline: float,
     """
 
     def missing() -> dict[str, str]:
-        present, loads = group.read(), group.loads()
+        present = group.read()
+        loads = group.loads(present)
         left = {}
         for name in wanted:
             if name in present and name in loads and (present[name].state == "ready" or not loads[name].idle):
