@@ -67,8 +67,14 @@ options:
         default: 2.0
   wait_timeout:
     description: Seconds for servers to come up, or to have nothing in flight.
+  at_deadline:
+    description:
+      - What O(state=drained) and O(state=absent) do when something is in flight after O(wait_timeout), V(fail) and leave the server
+        out of rotation with what it has, or V(force) with a warning. V(force) puts it into maintenance, and cuts off what is in flight
+        only with O(state=absent).
 extends_documentation_fragment:
   - microservices.autoscale.wait
+  - microservices.autoscale.deadline
   - microservices.autoscale.batch
   - microservices.autoscale.attributes
   - microservices.autoscale.lease
@@ -108,7 +114,7 @@ failures:
 """
 
 from ..module_utils._clients.haproxy import Runtime
-from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, NAMED_SERVER, WAIT, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, DEADLINE, LEASE, NAMED_SERVER, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.haproxy_servers import set_servers
@@ -131,6 +137,7 @@ SPEC = (
         }
     )
     + WAIT
+    + DEADLINE
     + BATCH
     + LEASE
     + CONSUL
@@ -144,6 +151,7 @@ def _operation(params, check_mode):
         params["servers"],
         params["state"],
         wait_timeout=params["wait_timeout"],
+        force=params["at_deadline"] == "force",
         on_error=params["on_error"],
         check=check_mode,
     )

@@ -88,11 +88,9 @@ options:
     description:
       - What O(state=absent) does when connections are still in use at O(drain_deadline), V(fail) and leave the instance running, or
         V(force) and stop it with a warning.
-    type: str
-    choices: [fail, force]
-    default: fail
 extends_documentation_fragment:
   - microservices.autoscale.batch
+  - microservices.autoscale.deadline
   - microservices.autoscale.consul
   - microservices.autoscale.lease
   - microservices.autoscale.attributes
@@ -202,7 +200,7 @@ failures:
 from ..module_utils._clients.supervisor import Supervisor
 from ..module_utils._clients.systemd import Systemd
 from ..module_utils._domain.instance import Paths
-from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, DEADLINE, LEASE, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.instance_folder import InstanceFolders
@@ -225,10 +223,10 @@ SPEC = (
             "allow_root": {"type": "bool", "default": False},
             "keep_versions": {"type": "int", "default": 2},
             "drain_deadline": {"type": "float", "default": 60},
-            "at_deadline": {"type": "str", "choices": ["fail", "force"], "default": "fail"},
         }
     )
     + BATCH
+    + DEADLINE
     + CONSUL
     + LEASE
 )

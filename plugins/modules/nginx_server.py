@@ -42,9 +42,14 @@ options:
         description: The service whose lock covers the change. Default is the upstream's name without the prefix V(autoscale_).
         type: str
   wait_timeout:
-    description: Seconds for old workers to end. After that the services of which servers went are listed in RV(failures).
+    description: Seconds for old workers to end.
+  at_deadline:
+    description:
+      - What is done with old workers that have not ended after O(wait_timeout), V(fail) and list the services of which servers went in
+        RV(failures), or V(force) and take them as drained, with a warning. Neither ends a worker.
 extends_documentation_fragment:
   - microservices.autoscale.wait
+  - microservices.autoscale.deadline
   - microservices.autoscale.batch
   - microservices.autoscale.nginx
   - microservices.autoscale.attributes
@@ -86,7 +91,7 @@ failures:
 """
 
 from ..module_utils._clients.nginx import Master, NginxFiles
-from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, NAMED_SERVER, NGINX, WAIT, ArgumentSpec
+from ..module_utils._module.argspec import BATCH, CONSUL, DEADLINE, LEASE, NAMED_SERVER, NGINX, WAIT, ArgumentSpec
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.lease import Lease
@@ -100,6 +105,7 @@ SPEC = (
         }
     )
     + WAIT
+    + DEADLINE
     + BATCH
     + NGINX
     + LEASE
@@ -116,6 +122,7 @@ def _operation(params, check_mode):
         access_log=params["access_log"],
         wait_timeout=params["wait_timeout"],
         reload_timeout=params["reload_timeout"],
+        force=params["at_deadline"] == "force",
         on_error=params["on_error"],
         check=check_mode,
     )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.h
     ServerBusy,
     ServerExists,
 )
-from backends import PORT, held_at
+from backends import PORT, Held, held_at
 from processes import HAProxy, Process, http_get, wait_until
 
 BACKEND = """\
@@ -124,29 +125,59 @@ def test_add_and_delete(haproxy: WithBackend, servers: Call, shops: list[str]) -
     assert not servers("absent", new)["changed"]
 
 
-def test_drained_waits_for_the_request_in_flight(haproxy: WithBackend, servers: Call, network: str) -> None:
+@contextlib.contextmanager
+def one_in_flight(haproxy: WithBackend, servers: Call, address: str) -> Iterator[tuple[Held, list[bytes]]]:
+    """A request that the server "new" does not answer before it is released; the list gets status and answer."""
     servers("maint", {"server": "plain"})
     answers: list[bytes] = []
 
     def ask() -> None:
         connection = http.client.HTTPConnection(haproxy.address, haproxy.port, timeout=60)
         connection.request("GET", "/")
-        answers.append(connection.getresponse().read())
+        response = connection.getresponse()
+        answers.append(b"%d %s" % (response.status, response.read()))
         connection.close()
 
-    with held_at(f"{network}.41") as held:
-        assert not servers("present", {"server": "new", "address": held.address, "port": PORT, "check_interval": 0.3}).get("failed")
+    with held_at(address) as held:
+        assert not servers("present", {"server": "new", "address": address, "port": PORT, "check_interval": 0.3}).get("failed")
         servers("maint", {"server": "one"})
         thread = threading.Thread(target=ask)
         thread.start()
         assert held.asked.wait(30)
+        yield held, answers
+        held.release.set()
+        thread.join()
+
+
+def test_drained_waits_for_the_request_in_flight(haproxy: WithBackend, servers: Call, network: str) -> None:
+    with one_in_flight(haproxy, servers, f"{network}.41") as (held, answers):
         late = servers("drained", {"server": "new"}, wait_timeout=0.05, on_error="report")
         assert "1 in flight" in late["failures"][0]["error"] and late["changed"]
-        assert answers == []
+        assert (state_of(haproxy, "new") or [])[1] == "8" and answers == []
         held.release.set()
         assert servers("drained", {"server": "new"})["failures"] == []
-        thread.join()
-    assert answers == [b"held"]
+    assert answers == [b"200 held"]
+
+
+def test_at_the_deadline_a_forced_drain_goes_on_and_leaves_the_request_to_the_instance(
+    haproxy: WithBackend, servers: Call, network: str
+) -> None:
+    with one_in_flight(haproxy, servers, f"{network}.42") as (_held, answers):
+        forced = servers("drained", {"server": "new"}, wait_timeout=0.05, at_deadline="force")
+        assert forced["failures"] == [] and forced["servers"][0]["now"]["state"] == "maint"
+        assert "1 in flight" in str(forced["warnings"]) and "at_deadline: force" in str(forced["warnings"])
+        assert (state_of(haproxy, "new") or [])[1] == "1" and answers == []
+    assert answers == [b"200 held"]
+
+
+def test_at_the_deadline_a_forced_deletion_cuts_the_request_off(haproxy: WithBackend, servers: Call, network: str) -> None:
+    with one_in_flight(haproxy, servers, f"{network}.43") as (_held, answers):
+        assert "1 in flight" in servers("absent", {"server": "new"}, wait_timeout=0.05)["msg"]
+        forced = servers("absent", {"server": "new"}, wait_timeout=0.05, at_deadline="force")
+        assert forced["failures"] == [] and "1 in flight" in str(forced["warnings"])
+        assert state_of(haproxy, "new") is None
+        wait_until(lambda: answers, "the client has an answer", 10)
+    assert answers[0].startswith((b"502", b"503"))
 
 
 def test_idle_connections_keep_no_server(haproxy: WithBackend, servers: Call, shops: list[str]) -> None:

@@ -189,6 +189,9 @@ def test_a_drain_returns_when_the_last_old_request_has_its_answer(
             # As after a run that was killed while it waited: nothing to change, and yet somebody to wait for.
             again = balancer.drain(name, wait_timeout=0.5, on_error="report")
             assert not again["changed"] and again["reloads"] == 0 and again["failures"]
+            forced = balancer.drain(name, wait_timeout=0.5, at_deadline="force")
+            assert forced["failures"] == [] and forced["servers"] == [{"service": "shop", "server": name}]
+            assert "at_deadline: force" in str(forced["warnings"]) and balancer.retiring()
             run = start_module("nginx_server", {"servers": balancer.entries(name), **balancer.common})
             with pytest.raises(subprocess.TimeoutExpired):
                 run.wait(1.5)

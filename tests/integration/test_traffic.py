@@ -9,10 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import csv
-import http.client
-import json
-import os
-import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -20,66 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from addresses import free_port
-from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_config import Master
 from backends import PORT, held_at, shops_at
 from certificates import self_signed
+from one_balancer import Balancer
 from processes import HAProxy, Nginx, wait_until
-
-NGINX_SETTINGS = ("config_dir", "base_config", "binary", "pid_file", "access_log")
-HAPROXY_SETTINGS = ("config_dir", "base_config", "binary", "pid_file", "socket")
-
-
-class Balancer:
-    """A balancer of either kind, and its clients.
-
-    Args:
-        kind: haproxy or nginx.
-    """
-
-    def __init__(self, kind: str, process: HAProxy | Nginx, call: Callable[..., dict[str, Any]]) -> None:
-        self.kind = kind
-        self.process = process
-        self._call = call
-        self.port = free_port(process.address)
-
-    def apply(self, *addresses: str, service: str = "shop", **more: Any) -> dict[str, Any]:
-        """Bring in a pool of these instances of the shop; of one with a slash after its address, a standby."""
-        servers = [
-            {"id": f"shop-{address.strip('/')}", "address": address.strip("/"), "port": PORT, "weight": 100, "backup": "/" in address}
-            for address in addresses
-        ]
-        listen = {"address": self.process.address, "port": self.port}
-        check = {"http": "/healthz", "interval": 0.2, "timeout": 1}
-        pool = {"service": service, "listen": listen, "check": check, "servers": servers, **more}
-        settings = HAPROXY_SETTINGS if self.kind == "haproxy" else NGINX_SETTINGS
-        parameters = {name: str(getattr(self.process, name)) for name in settings}
-        return self._call(f"{self.kind}_config", {"pools": [pool], "wait_timeout": 8, **parameters})
-
-    def applied(self, *addresses: str, **more: Any) -> dict[str, Any]:
-        result = self.apply(*addresses, **more)
-        assert not result.get("failed") and result["failures"] == [], result
-        return result
-
-    def ask(self, path: str = "/work?nonce=1", **headers: str) -> http.client.HTTPResponse:
-        """The answer to a request on a connection of its own."""
-        connection = http.client.HTTPConnection(self.process.address, self.port, timeout=5)
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET", path, headers={**names, "Connection": "close"})
-        return connection.getresponse()
-
-    def instance(self, path: str = "/work?nonce=1", **headers: str) -> str:
-        """Which instance answered."""
-        return str(json.loads(self.ask(path, **headers).read())["instance"])
-
-    def reload(self) -> None:
-        """As somebody else may do it."""
-        if isinstance(self.process, Nginx):
-            os.kill(self.process.pid, signal.SIGHUP)
-        else:
-            master = Master(str(self.process.pid_file))
-            master.await_hearing(master.pid(), signal.SIGUSR2, 10)
-            master.send(master.pid(), signal.SIGUSR2)
 
 
 @pytest.fixture(params=["haproxy", "nginx"])
@@ -243,6 +183,30 @@ def test_queue_and_slow_start_hold_for_what_comes_while_it_runs(on_haproxy: Bala
     rows = {row["svname"]: row for row in csv.DictReader(stat.splitlines())}
     added = rows[f"shop-{shops[1]}"]
     assert (added["slim"], added["qlimit"]) == ("3", "7") and 0 < int(added["throttle"]) < 100
+
+
+def test_requests_that_find_nobody_bring_the_check_forward(on_haproxy: Balancer, network: str, shops: list[str], folder: Path) -> None:
+    """And none of them fails."""
+    assert isinstance(on_haproxy.process, HAProxy)
+    haproxy = on_haproxy.process
+    rarely = {"http": "/healthz", "interval": 60, "timeout": 1}
+    with contextlib.ExitStack() as stack:
+        (dying,) = stack.enter_context(shops_at([f"{network}.42"], folder / "dying"))
+        on_haproxy.applied(shops[0], check=rarely)
+        assert on_haproxy.applied(shops[0], dying, check=rarely)["reloads"] == 0
+        wait_until(lambda: on_haproxy.instance() == dying, "it serves")
+        stack.close()
+
+        def out() -> bool:
+            assert on_haproxy.instance() == shops[0]
+            return _statuses(haproxy)[f"shop-{dying}"] == "DOWN"
+
+        wait_until(out, "it is out long before its next check", 20)
+
+
+def _statuses(haproxy: HAProxy) -> dict[str, str]:
+    stat = haproxy.command_line("show stat -1 4 -1").lstrip("# ")
+    return {row["svname"]: row["status"] for row in csv.DictReader(stat.splitlines())}
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,10 @@ class HAProxy(Process):
         # Its workers end with the master, but a moment later.
         wait_until(lambda: is_free(self.address, 8404), "the workers of HAProxy are gone", timeout)
 
+    def kill(self) -> None:
+        super().kill()
+        wait_until(lambda: is_free(self.address, 8404), "the workers of HAProxy are gone")
+
     def _answers(self) -> str:
         return http_get(f"{self.metrics_url}?scope=global")
 
@@ -374,11 +378,15 @@ http {{
 
     def kill(self) -> None:
         # Workers outlive a killed master, and their titles have overwritten the environment with the marker.
-        workers = self.workers() if self.running() else []
+        workers = []
+        if self.running():
+            self.pause()  # it could start others meanwhile
+            workers = self.workers()
         super().kill()
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_free(self.address, 8404), "the workers of Nginx are gone")
 
     def _answers(self) -> str:
         return http_get(self.status_url)

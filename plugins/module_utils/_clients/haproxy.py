@@ -156,6 +156,10 @@ class Runtime:
         """Let a backend with dynamic cookies make those of servers that were added, which 2.6 leaves without one."""
         self._change(f"enable dynamic-cookie backend {_name(backend)}")
 
+    def end_sessions(self, backend: str, server: str) -> None:
+        """Cut off whatever is in flight on a server."""
+        self._change(f"shutdown sessions server {_name(backend)}/{_name(server)}")
+
     def set_weight(self, backend: str, server: str, weight: int) -> None:
         self._change(f"set server {_name(backend)}/{_name(server)} weight {int(weight)}")
 

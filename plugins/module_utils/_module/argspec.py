@@ -129,6 +129,9 @@ BATCH = ArgumentSpec({"on_error": {"type": "str", "choices": ["fail", "report"],
 # Twin of the doc fragment "wait"; a module says in its own documentation what is waited for.
 WAIT = ArgumentSpec({"wait_timeout": {"type": "float", "default": 60.0}})
 
+# Twin of the doc fragment "deadline"; a module says in its own documentation which deadline, and what is forced.
+DEADLINE = ArgumentSpec({"at_deadline": {"type": "str", "choices": ["fail", "force"], "default": "fail"}})
+
 _SERVER = {
     "id": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},

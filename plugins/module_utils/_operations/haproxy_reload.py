@@ -41,6 +41,7 @@ class Reloads:
         self._master = master
         self._runtime = runtime
         self._timeout = timeout
+        self._asked = False
         self.count = 0
 
     def apply(self, pools: Mapping[str, Pool | None]) -> None:
@@ -54,6 +55,7 @@ class Reloads:
         """
         texts = {service: None if pool is None else render(pool) for service, pool in pools.items()}
         state_file = self._state_file()
+        self._asked = False
         # Changes of servers wait: one between the dump and the start of the new worker would be lost.
         with self._runtime.lock(exclusive=True):
             for service in pools:
@@ -73,10 +75,8 @@ class Reloads:
         try:
             for service in services:
                 self._folder.put_back(service)
-            try:
-                self._reload(state_file)
-            except WaitTimeout:
-                # A master that still tries to bind (for 2 s) does not hear the signal.
+            # The process of a change that ended before its reload, on a full disk say, has never heard of it.
+            if self._asked:
                 self._reload(state_file)
         except AutoscaleError as second:
             # What was remembered stays, so that the next run reloads.
@@ -99,9 +99,10 @@ class Reloads:
     def _reload(self, state_file: Path) -> None:
         """Hand the servers' state to a new worker and wait until it answers."""
         old = self._worker()
-        self.count += 1
         write_atomically(state_file, self._runtime.state_dump())
         try:
+            self.count += 1
+            self._asked = True
             self._master.reload(int(old), self._timeout)
             self._wait_for_another(old)
         finally:

@@ -81,6 +81,11 @@ class RunningServers:
             self._runtime.set_state(self.backend, server, state)
         self._prove(server, state, lambda item: item.state == state)
 
+    def cut_off(self, server: str) -> None:
+        """End what is in flight on a server."""
+        self._beat()
+        self._runtime.end_sessions(self.backend, server)
+
     def weigh(self, server: str, weight: int) -> None:
         self._beat()
         with self._runtime.lock(exclusive=False):

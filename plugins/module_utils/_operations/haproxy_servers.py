@@ -91,6 +91,7 @@ def set_servers(
     state: str,
     *,
     wait_timeout: float,
+    force: bool,
     on_error: str,
     check: bool,
 ) -> Outcome:
@@ -99,13 +100,14 @@ def set_servers(
     Args:
         state: one of STATES.
         wait_timeout: seconds for "present" and "ready" to be up, and for "drained" and "absent" to have nothing in flight.
+        force: whether "drained" and "absent" are reached at the deadline all the same, with a warning.
         on_error: "fail" raises at the end, "report" lists the failures only.
         check: read only.
 
     Raises:
         AutoscaleError: with every failure, when on_error is "fail".
     """
-    work = [_Work(runtime, lease, target, state) for target in targets_from(entries, state)]
+    work = [_Work(runtime, lease, target, state, force) for target in targets_from(entries, state)]
     for item in work:
         item.attempt(lambda item=item: item.begin(check))  # type: ignore[misc]
     deadline = time.monotonic() + wait_timeout
@@ -117,6 +119,7 @@ def set_servers(
     result = Result(
         tuple(change for item in work for change in item.changes),
         tuple(Failure(item.target.service, item.target.server, item.error) for item in work if item.error),
+        tuple(warning for item in work for warning in item.warnings),
     )
     return result.outcome(on_error, servers=[item.result() for item in work if not item.error])
 
@@ -124,10 +127,12 @@ def set_servers(
 class _Work:
     """One server on its way: all are begun before the first is waited for."""
 
-    def __init__(self, runtime: Runtime, lease: Lease, target: Target, state: str) -> None:
+    def __init__(self, runtime: Runtime, lease: Lease, target: Target, state: str, force: bool) -> None:
         self.target = target
         self.state = state
         self.changes: tuple[Change, ...] = ()
+        self.warnings: list[str] = []
+        self._force = force
         self.error: str | None = None
         self._beat: Beat = lambda: lease.check(target.service)
         self._group = RunningServers(runtime, target.backend, self._beat)
@@ -200,10 +205,20 @@ class _Work:
         if self.state in ("drained", "absent") and present is not None:
             left = wait_drained(self._group, [name], deadline, self._beat)
             if left:
-                raise WaitTimeout(f"server {self._where} is out of rotation but was not drained in time; last state: {left[name]}")
+                self._at_deadline(left[name])
         if self.state == "absent" and present is not None:
             self._group.delete(name, deadline)
         self._last = self._group.read().get(name)
+
+    def _at_deadline(self, state: str) -> None:
+        late = f"server {self._where} is out of rotation but was not drained in time; last state: {state}"
+        if not self._force:
+            raise WaitTimeout(f"{late}. It still serves: allow more time (wait_timeout) or use at_deadline: force")
+        self._group.take_out(self.target.server, "maint")
+        if self.state == "absent":
+            self._group.cut_off(self.target.server)
+        # Drained is followed by the instance's own stop, which may still let it answer.
+        self.warnings.append(f"{late}. It is {self.state} all the same (at_deadline: force)")
 
     def settle(self) -> None:
         """After a failure list what was changed all the same, and not what was meant to be."""

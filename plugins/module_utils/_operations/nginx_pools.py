@@ -16,7 +16,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from .._clients.nginx import Master, NginxFiles
 from .._domain import names
-from .._domain.errors import AutoscaleError, InvalidDescription, WaitTimeout
+from .._domain.errors import AutoscaleError, InvalidDescription
 from .._domain.nginx_syntax import listen_endpoints
 from .._domain.pool_nginx import ACCESS_LOG, Site, impossible_in
 from .balancer_files import refuse_taken_endpoints, validate_together
@@ -79,19 +79,22 @@ def drain_servers(
     access_log: str,
     wait_timeout: float,
     reload_timeout: float,
+    force: bool,
     on_error: str,
     check: bool,
 ) -> Outcome:
     """Take servers out of the files, and wait until no old worker is left that may send them something.
 
     Args:
-        entries: servers as dicts with service, backend and server; the others as in apply_pools().
+        entries: servers as dicts with service, backend and server.
+        force: whether they count as drained after wait_timeout all the same, with a warning.
+        The others are as in apply_pools().
     """
     if not entries:
         return Outcome((), {"failures": [], "reloads": 0, "servers": []})
     site = _site(files, access_log)
     named = _servers_by_service(entries)
-    works = [DrainWork(service, tuple(servers), lease, site) for service, servers in named.items()]
+    works = [DrainWork(service, tuple(servers), lease, site, force) for service, servers in named.items()]
     result, reloads = carry_out(files, master, works, wait_timeout, reload_timeout, check)
     failed = {(failure.service, failure.instance) for failure in result.failures}
     drained = [{"service": name, "server": server} for name, servers in named.items() for server in servers if (name, server) not in failed]
@@ -120,7 +123,8 @@ def carry_out(
     if not check:
         _wait_for_old(master, waiting, retiring, wait_timeout)
     changes = tuple(change for work in works for change in _changes(files, work, check))
-    return Result(changes, tuple(failure for work in works for failure in work.failures)), reloads.count
+    failures = tuple(failure for work in works for failure in work.failures)
+    return Result(changes, failures, tuple(warning for work in works for warning in work.warnings)), reloads.count
 
 
 def _reload(reloads: Reloads, works: Sequence[NginxWork]) -> None:
@@ -159,9 +163,10 @@ def _wait_for_old(master: Master, works: Sequence[NginxWork], old: set[int], wai
         for work in waiting:
             with work.attempt():
                 if late:
-                    raise WaitTimeout(_still_there(work, left, wait_timeout))
-                work.beat()
-        waiting = [work for work in waiting if not work.broken]
+                    work.at_deadline(_still_there(work, left, wait_timeout))
+                else:
+                    work.beat()
+        waiting = [work for work in waiting if not late and not work.broken]
         time.sleep(_POLL_SECONDS)
 
 

@@ -34,6 +34,7 @@ class Reloads:
         self._files = files
         self._master = master
         self._timeout = timeout
+        self._asked = False
         self.count = 0
 
     def apply(self, works: Iterable[Work]) -> None:
@@ -43,6 +44,7 @@ class Reloads:
             AutoscaleError: what failed, and that it was put back, or that it could not be.
         """
         works = list(works)
+        self._asked = False
         for work in works:
             self._files.remember(work.service)
         try:
@@ -63,7 +65,9 @@ class Reloads:
         try:
             for service in services:
                 self._files.put_back(service)
-            self._reload()
+            # A process of a change that ended before its reload, on a full disk say, has never heard of it.
+            if self._asked:
+                self._reload()
         except AutoscaleError as second:
             # What was remembered stays, so that the next run reloads.
             error.message += f"\nPutting the old configuration back failed too: {second}"
@@ -78,6 +82,7 @@ class Reloads:
         before = self._master.workers()
         log = ErrorLog(self._files.error_log())
         self.count += 1
+        self._asked = True
         master = self._master.reload()
         deadline = time.monotonic() + max(self._timeout, _BIND_SECONDS)
         proven: set[int] = set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from .._clients.config_files import ServiceFiles
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.nginx_syntax import listen_endpoints
 from .._domain.pool import Pool
 from .._domain.pool_nginx import Site, pool_in, render, servers_in
@@ -44,14 +44,29 @@ class NginxWork(Work):
         return goes and self.differs
 
 
+    def at_deadline(self, what: str) -> None:
+        """Old workers are left that have not ended in time; raises WaitTimeout where that is an error."""
+        raise WaitTimeout(what)
+
+
 class DrainWork(NginxWork):
-    """Servers of one service that are to get nothing any more."""
+    """Servers of one service that are to get nothing any more.
+
+    Args:
+        force: whether they count as drained at the deadline all the same.
+    """
 
     waits = True
 
-    def __init__(self, service: str, servers: tuple[str, ...], lease: Lease, site: Site) -> None:
+    def __init__(self, service: str, servers: tuple[str, ...], lease: Lease, site: Site, force: bool) -> None:
         super().__init__(service, None, lease, site)
         self.servers = servers
+        self._force = force
+
+    def at_deadline(self, what: str) -> None:
+        if not self._force:
+            raise WaitTimeout(f"{what}; or use at_deadline: force")
+        self.warnings.append(f"{what}. It counts as drained all the same (at_deadline: force)")
 
     def look(self, folder: ServiceFiles) -> None:
         super().look(folder)
