@@ -27,7 +27,7 @@ options:
         choices: [present, absent]
         default: present
       listen:
-        description: Where the service's clients connect.
+        description: Where the service's clients connect. Without it only O(pools[].routes) of other services lead to this one.
         type: dict
         suboptions:
           address:
@@ -114,6 +114,23 @@ options:
             description: Seconds in the queue; Nginx has none.
             type: float
             default: 60.0
+      routes:
+        description:
+          - Requests to this listener that are for other services, which need a pool on this balancer. The first one that matches counts;
+            what none of them matches is for this service.
+        type: list
+        elements: dict
+        suboptions:
+          service:
+            description: The service whose pool gets them.
+            type: str
+            required: true
+          host:
+            description: The host that is asked for, in lower case, without a port. Any by default.
+            type: str
+          path:
+            description: This path and everything below it, such as V(/cart). Any by default.
+            type: str
       servers:
         description: The instances in rotation, and no others.
         type: list

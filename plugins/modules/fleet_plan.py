@@ -187,6 +187,7 @@ from ..module_utils._module.clients import consul_from
 from ..module_utils._module.controller import described_from, holder, run_seconds, signing_from, sources_from
 from ..module_utils._module.run import run
 from ..module_utils._operations import fleet
+from ..module_utils._operations.fleet_outcome import outcome
 from ..module_utils._operations.textfile import Textfile
 
 SPEC = (
@@ -232,13 +233,13 @@ def operation(params, check_mode):
     arguments = (consul_from(params), sources_from(params), signing_from(params), request)
     if params["session"] and not check_mode:
         picture = fleet.commit(*arguments, session=params["session"], locked=params["locked"], holder=holder(), log=params["decision_log"])
-        return fleet.outcome(picture, check_mode, params["explain"])
+        return outcome(picture, check_mode, params["explain"])
     textfile = Textfile(None if check_mode else params["textfile"], params["textfile_problems"], run_seconds)
     with textfile.failures():
         picture = fleet.look(*arguments)
         if params["record"] and not check_mode:
             fleet.keep_books(arguments[0], arguments[2], picture, log=params["decision_log"])
-    return replace(fleet.outcome(picture, check_mode, params["explain"]), warnings=textfile.note(picture))
+    return replace(outcome(picture, check_mode, params["explain"]), warnings=textfile.note(picture))
 
 
 def main():

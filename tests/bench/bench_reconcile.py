@@ -114,7 +114,7 @@ def put_in_catalog(url: str, node: dict[str, Any], item: dict[str, Any] | None =
 def exposition(size: int) -> bytes:
     """What HAProxy's exporter says of services that get 100 requests per second each: two instances at a target of 50 are right."""
     counter = int(time.time() * 100)
-    return b"".join(f'haproxy_frontend_http_requests_total{{service="svc{number}"}} {counter}\n'.encode() for number in range(size))
+    return b"".join(f'haproxy_backend_sessions_total{{service="svc{number}"}} {counter}\n'.encode() for number in range(size))
 
 
 @contextlib.contextmanager
@@ -175,7 +175,7 @@ def measure(size: int, net: str, folder: Path) -> float:
             Prometheus(f"{net}.1", folder / "prometheus", lab=str(folder), config=config) as prometheus,
         ):
             client = PrometheusClient(prometheus.url)
-            arrived = "rate(haproxy_frontend_http_requests_total[10s]) > 70"
+            arrived = "rate(haproxy_backend_sessions_total[10s]) > 70"
             wait_until(lambda: len(client.query(arrived)) == size, "the metrics to arrive", 60)
             fill(consul, prometheus, size, net)
             where = str(inventory(folder, net, consul, prometheus))

@@ -187,7 +187,7 @@ def test_without_metrics_nothing_is_removed(lab: Lab, play: Any, run_playbook: A
 
 
 def arrived(lab: Lab) -> str:
-    return http_get(f"{lab.prometheus.url}/api/v1/query?query=rate(haproxy_frontend_http_requests_total[4s])")
+    return http_get(f"{lab.prometheus.url}/api/v1/query?query=rate(haproxy_backend_sessions_total[4s])")
 
 
 # Lost and empty views.

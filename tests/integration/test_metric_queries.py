@@ -21,7 +21,7 @@ def haproxy(service: str, served: float, seconds: float, balancer: str = "lb1") 
     """Served requests per second, and the averages over queue, connect and answer, which are `seconds` together."""
     labels = f'{{job="haproxy",host="{balancer}",proxy="autoscale_{service}",service="{service}"}}'
     return {
-        f"haproxy_frontend_http_requests_total{labels}": f"100+{served}x120",
+        f"haproxy_backend_sessions_total{labels}": f"100+{served}x120",
         f"haproxy_backend_http_requests_total{labels}": f"100+{served}x120",
         f"haproxy_backend_queue_time_average_seconds{labels}": f"{seconds / 2}+0x120",
         f"haproxy_backend_connect_time_average_seconds{labels}": "0+0x120",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import csv
+import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -110,6 +111,55 @@ def test_one_client_does_not_get_more_than_its_rate(balancer: Balancer, shops: l
     seen = collections.Counter(balancer.ask("/healthz").status for _ in range(30))
     assert set(seen) == {200, 429} and seen[200] >= 5, seen
     wait_until(lambda: balancer.ask("/healthz").status == 200, "it is served again")
+
+
+def test_routes_lead_to_other_services_by_host_and_path(balancer: Balancer, shops: list[str], network: str) -> None:
+    with held_at(f"{network}.40") as cart, held_at(f"{network}.41") as api:
+        cart.release.set()
+        api.release.set()
+
+        def asked(path: str, host: str = "www.example.com") -> str:
+            """Who was."""
+            cart.headers, api.headers = {}, {}
+            answer = balancer.ask(path, Host=host)
+            answer.read()
+            return "cart" if cart.headers else "api" if api.headers else f"shop {answer.status}"
+
+        behind = {"check": {"tcp": True, "interval": 0.2, "timeout": 1}, "listen": None}
+        routes = [
+            {"service": "api", "host": "api.example.com"},
+            {"service": "cart", "path": "/cart"},
+        ]
+        front = balancer.pool(*shops[:2], routes=routes, rate_limit=1000)
+        pools = (front, balancer.pool(cart.address, service="cart", **behind), balancer.pool(api.address, service="api", **behind))
+        assert balancer.bring_in(front).get("failed"), "a route to a pool that is not there"
+        brought = balancer.bring_in(*pools)
+        assert (brought.get("failures"), brought.get("reloads")) == ([], 1), brought
+        assert not balancer.bring_in(*pools)["changed"]
+
+        assert balancer.instance() in shops[:2]
+        assert [asked(path) for path in ("/cart", "/cart/", "/cart/7?to=/work", "/cart/%C3%BC")] == ["cart"] * 4
+        assert cart.headers.get("X-Forwarded-Proto", cart.headers.get("x-forwarded-proto")) == "http"
+        assert [asked(path) for path in ("/cartoon", "/my/cart")] == ["shop 404"] * 2
+        assert [asked(path, host) for path, host in (("/cart", "api.example.com"), ("/", "API.example.com:8080"))] == ["api"] * 2
+        assert _counted(balancer, "cart") == 4 and _counted(balancer, "api") == 2
+
+        gone = balancer.bring_in({"service": "cart", "state": "absent"})
+        assert gone["failed"] and "cart" in gone["msg"] and asked("/cart") == "cart"
+        empty = balancer.bring_in({**pools[1], "servers": []})
+        assert empty["failures"] == [] and asked("/cart") == "shop 503"
+        assert balancer.instance() in shops[:2] and asked("/x", "api.example.com") == "api"
+        assert balancer.bring_in({**front, "routes": routes[:1]}, {"service": "cart", "state": "absent"})["failures"] == []
+        assert asked("/cart") == "shop 404" and asked("/x", "api.example.com") == "api"
+
+
+def _counted(balancer: Balancer, service: str) -> int:
+    """Requests that the balancer counts for a service, which is what it is scaled by."""
+    if isinstance(balancer.process, Nginx):
+        told = [json.loads(line) for line in balancer.process.access_log.read_text().splitlines()]
+        return sum(1 for line in told if line["service"] == service and line["instance"].startswith(f"{service}-"))
+    rows = csv.DictReader(balancer.process.command_line("show stat").lstrip("# ").splitlines())
+    return sum(int(row["stot"]) for row in rows if (row["pxname"], row["svname"]) == (f"autoscale_{service}", "BACKEND"))
 
 
 def test_tls_is_modern_and_speaks_http_2(balancer: Balancer, shops: list[str], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from processes import http_get
 
 def rate_of(url: str, service: str, seconds: int = 10) -> float:
     """Requests per second that arrive at HAProxy; 0 when nothing is known."""
-    expression = f'sum(rate(haproxy_frontend_http_requests_total{{service="{service}"}}[{seconds}s]))'
+    expression = f'sum(rate(haproxy_backend_sessions_total{{service="{service}"}}[{seconds}s]))'
     answer = json.loads(http_get(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"))
     found = answer["data"]["result"]
     return float(found[0]["value"][1]) if found else 0.0

@@ -73,6 +73,12 @@ BALANCES = st.fixed_dictionaries(
         "sticky_cookie": _spoilt_text("SHOP"),
         "rate_limit": _COUNTS,
         "certificate": _spoilt_text("/etc/ssl/shop.pem"),
+        "routes": st.lists(
+            st.fixed_dictionaries(
+                {"service": _spoilt_text("cart", "api")}, optional={"host": _spoilt_text("www.example.com"), "path": _spoilt_text("/cart")}
+            ),
+            max_size=3,
+        ),
         "timeouts": st.dictionaries(st.sampled_from(["connect", "response", "client", "queue"]), st.one_of(st.floats(0.05, 99), ANYTHING)),
     },
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import Listen, Timeouts
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import Listen, Route, Timeouts
 
 # One pool for each thing that a pool can ask for, by the name of its service, which is that of its golden files too.
 POOLS: dict[str, dict[str, Any]] = {
@@ -22,6 +22,15 @@ POOLS: dict[str, dict[str, Any]] = {
     "sticky": {"sticky_cookie": "SHOP", "certificate": "/etc/ssl/private/shop.pem"},
     "secured": {"certificate": "/etc/ssl/private/shop.pem"},
     "limited": {"rate_limit": 50, "timeouts": {"connect": 0.5, "response": 300.0, "client": 30.0}},
+    "front": {
+        "certificate": "/etc/ssl/private/shop.pem",
+        "routes": [
+            {"service": "behind", "host": "api.example.com", "path": "/v2/orders"},
+            {"service": "shop", "path": "/cart"},
+            {"service": "behind", "host": "api.example.com", "path": None},
+        ],
+    },
+    "behind": {"listen": None},
     "raw": {"mode": "tcp", "algorithm": "source", "certificate": "/etc/ssl/private/shop.pem"},
 }
 # Fields of a Balance as they must not reach a file, whatever way they came in.
@@ -38,6 +47,11 @@ HOSTILE_BALANCES: tuple[dict[str, Any], ...] = (
     {"rate_limit": "1"},
     {"slow_start": "1"},
     {"timeouts": Timeouts(connect="1; x")},  # type: ignore[arg-type]
+    {"routes": (Route("a b", path="/x"),)},
+    {"routes": (Route("cart", path="/x }"),)},
+    {"routes": (Route("cart", path="/x/"),)},
+    {"routes": (Route("cart", host="x;"),)},
+    {"routes": (Route("cart"),)},
 )
 
 

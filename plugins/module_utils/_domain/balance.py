@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Iterable, Mapping
 
 from . import names
 from .errors import AutoscaleError
@@ -20,9 +21,14 @@ ALGORITHMS = ("round_robin", "least_conn", "random", "source", "hash")
 HASHES = ("source", "hash")
 CONNECTIONS_LIMIT = 1000000
 RATE_LIMIT = 100000
+# In place of a listener: the service is reached by routes of others only.
+NO_LISTENER = "none"
 _PORT = re.compile(r"[0-9]{1,5}")
 _HASH_KEY = re.compile(r"uri|header:[A-Za-z][A-Za-z0-9-]{0,40}")
 _COOKIE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){0,7}")
+# Of whole parts, and with none that means something to a balancer's configuration.
+_PATH = re.compile(r"(?:/[A-Za-z0-9_.~-]{1,60}){1,8}")
 # A file on the balancer, in text that no balancer has to have quoted.
 _CERTIFICATE = re.compile(r"/[A-Za-z0-9_.+/-]{1,200}")
 
@@ -46,10 +52,26 @@ class Timeouts:
 
 
 @dataclasses.dataclass(frozen=True)
+class Route:
+    """Requests that go to another service's pool.
+
+    Args:
+        host: of the request's Host header, without a port; None is any.
+        path: it or anything below it; None is any.
+    """
+
+    service: str
+    host: str | None = None
+    path: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Balance:
     """How traffic is shared out.
 
     Args:
+        listen: None where other services' routes alone lead here.
+        routes: what comes to the listener and is for other services; the first that matches counts.
         hash_key: what the algorithm "hash" looks at: "uri", or "header:NAME".
         weight: of an instance, where it is not said for it.
         max_connections: per instance; further requests wait in the balancer's queue.
@@ -60,7 +82,7 @@ class Balance:
         certificate: a file on the balancer with certificate, chain and key; with it TLS is spoken to clients.
     """
 
-    listen: Listen
+    listen: Listen | None
     mode: str = "http"
     algorithm: str = "round_robin"
     hash_key: str | None = None
@@ -72,6 +94,7 @@ class Balance:
     rate_limit: int | None = None
     certificate: str | None = None
     timeouts: Timeouts = Timeouts()
+    routes: tuple[Route, ...] = ()
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Balance))
@@ -93,6 +116,7 @@ def read_balance(balance: Reader) -> Balance:
         rate_limit=_count(fields["rate_limit"], RATE_LIMIT),
         certificate=_optional(fields["certificate"], _CERTIFICATE, f"must be an absolute path and match {_CERTIFICATE.pattern}"),
         timeouts=_read_timeouts(fields["timeouts"]),
+        routes=_read_routes(fields["routes"]),
     )
     if (result.algorithm == "hash") != (result.hash_key is not None):
         fields["hash_key"].refuse("must be given with the algorithm hash, and with no other")
@@ -101,28 +125,53 @@ def read_balance(balance: Reader) -> Balance:
     if result.sticky_cookie is not None and result.algorithm in HASHES:
         fields["sticky_cookie"].refuse(f"must not be given with the algorithm {result.algorithm}, which keeps to an instance by itself")
     if result.mode == "tcp":
-        for name in ("hash_key", "sticky_cookie", "rate_limit"):
-            if fields[name].given:
-                fields[name].refuse("must not be given in mode tcp, in which no request is looked at")
+        _refuse_given(fields, ("hash_key", "sticky_cookie", "rate_limit", "routes"), "in mode tcp, in which no request is looked at")
+    if result.listen is None:
+        _refuse_given(fields, ("rate_limit", "certificate", "routes"), f"with listen: {NO_LISTENER}, since they are a listener's")
     return result
 
 
-def read_listen(listen: Reader) -> Listen:
-    """8080, "10.0.0.5:8080", "[::]:8080", or {address, port}."""
+def read_listen(listen: Reader) -> Listen | None:
+    """8080, "10.0.0.5:8080", "[::]:8080", {address, port}, or none."""
     value = listen.value
+    if value == NO_LISTENER:
+        return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = {"port": value}
     elif isinstance(value, str):
         address, _colon, port = value.rpartition(":")
         value = {"address": address.strip("[]") or None, "port": int(port) if _PORT.fullmatch(port) else port}
     if not isinstance(value, dict):
-        listen.refuse("must be a port or ADDRESS:PORT")
+        listen.refuse(f"must be a port, ADDRESS:PORT or {NO_LISTENER}")
         return Listen(1)
     fields = listen.replaced(value).fields("address", "port")
     return Listen(
         port=fields["port"].integer(at_least=1, at_most=65535),
         address=fields["address"].checked(names.ip_address, "") if fields["address"].given else None,
     )
+
+
+def _read_routes(routes: Reader) -> tuple[Route, ...]:
+    result: list[Route] = []
+    for item in routes.items():
+        fields = item.fields("service", "host", "path")
+        route = Route(
+            service=fields["service"].checked(names.service_name, ""),
+            host=_optional(fields["host"], _HOST, "must be a host name in lower case, without a port"),
+            path=_optional(fields["path"], _PATH, "must be a path such as /cart, of letters, digits, _ . ~ and -, without a slash at its end"),
+        )
+        if route.host is None and route.path is None:
+            item.refuse("must have a host, a path or both")
+        if (route.host, route.path) in [(other.host, other.path) for other in result]:
+            item.refuse("is given twice")
+        result.append(route)
+    return tuple(result)
+
+
+def _refuse_given(fields: Mapping[str, Reader], names_of: Iterable[str], why: str) -> None:
+    for name in names_of:
+        if fields[name].value not in (None, (), []):
+            fields[name].refuse(f"must not be given {why}")
 
 
 def _read_timeouts(timeouts: Reader) -> Timeouts:

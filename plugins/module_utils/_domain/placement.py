@@ -15,6 +15,7 @@ from .balancing import HAPROXY
 from .documents import Record, Slot
 from .observation import Instance
 from .service import Service
+from .traffic import Traffic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +128,25 @@ def listed(names: Iterable[str]) -> str:
 _LEAVING = (seen.STARTING, seen.SUSPECT, seen.READY)
 
 
-def leaving(instances: Iterable[Instance], count: int, current_digest: str) -> list[Instance]:
-    """Choose instances to remove: not ready first, outdated next, then one by one from the host that has the most."""
+_QUIET = Traffic()
+
+
+def leaving(instances: Iterable[Instance], count: int, current_digest: str, traffic: Mapping[str, Traffic]) -> list[Instance]:
+    """Choose instances to remove: not ready first, outdated next, then one by one from the host that has the most, the least busy first.
+
+    Args:
+        traffic: of the instances, as far as it is known.
+    """
     candidates = [instance for instance in instances if instance.state in _LEAVING]
     chosen: list[Instance] = []
     while candidates and len(chosen) < count:
         per_node = {instance.node: sum(1 for other in candidates if other.node == instance.node) for instance in candidates}
         first = min(
             candidates,
-            key=lambda one: (_LEAVING.index(one.state), one.digest == current_digest, -per_node[one.node], -one.port, one.id),
+            key=lambda one: (
+                *(_LEAVING.index(one.state), one.digest == current_digest, -per_node[one.node]),
+                *(traffic.get(one.id, _QUIET).busy, -one.port, one.id),
+            ),
         )
         candidates.remove(first)
         chosen.append(first)

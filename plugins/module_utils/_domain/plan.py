@@ -195,7 +195,8 @@ def _choose_stops(made: ServicePlan, situation: Situation, fleet: Fleet, rollout
         if rollout and outdated and made.desired > 0:
             blocked = [instance for instance in outdated if fleet.obstacle(instance) is not None]
             pool = [instance for instance in outdated if instance not in blocked]
-        chosen = leaving(pool, max(0, len(live) + len(made.starts) - made.desired), situation.record.service.digest)
+        surplus = max(0, len(live) + len(made.starts) - made.desired)
+        chosen = leaving(pool, surplus, situation.record.service.digest, situation.traffic)
         if chosen and outdated and not rollout:
             made.notes.append("may not shrink while a rollout is unfinished: run the playbook deploy to finish it")
             chosen = []

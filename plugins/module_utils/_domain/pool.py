@@ -15,7 +15,7 @@ import re
 from typing import Any, Callable, Iterable, Mapping
 
 from . import names
-from .balance import FIELDS, Balance, read_balance, seconds
+from .balance import FIELDS, NO_LISTENER, Balance, read_balance, seconds
 from .errors import AutoscaleError, InvalidDescription
 from .reader import Reader
 
@@ -40,7 +40,7 @@ class Server:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """A service's listener and servers. Interval and timeout of the check are seconds; a pool's listener has an address."""
+    """A service's listener and servers. Interval and timeout of the check are seconds; a pool's listener, if any, has an address."""
 
     service: str
     balance: Balance
@@ -50,12 +50,10 @@ class Pool:
     servers: tuple[Server, ...]
 
     @property
-    def address(self) -> str:
-        return self.balance.listen.address or ""
-
-    @property
-    def port(self) -> int:
-        return self.balance.listen.port
+    def endpoint(self) -> tuple[str, int] | None:
+        """Address and port of its listener; None where other services' routes alone lead here."""
+        listen = self.balance.listen
+        return None if listen is None else (listen.address or "", listen.port)
 
 
 def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
@@ -74,6 +72,7 @@ def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
         return Reader(value, f"{where}.{path}", errors).checked(check, default)
 
     check = raw.get("check") or {}
+    balance = {name: raw[name] for name in FIELDS if name in raw}
     servers = tuple(
         Server(
             id=checked(f"servers[{index}].id", names.instance_id, item.get("id"), ""),
@@ -86,14 +85,19 @@ def pool_from(raw: Mapping[str, Any], where: str) -> Pool:
     )
     pool = Pool(
         service=checked("service", names.service_name, raw.get("service"), ""),
-        balance=read_balance(Reader({name: raw[name] for name in FIELDS if name in raw}, where, errors)),
+        balance=read_balance(Reader({**balance, "listen": raw.get("listen") or NO_LISTENER}, where, errors)),
         check_path=checked("check.http", check_path, check.get("http"), None),
         check_interval=checked("check.interval", seconds, check.get("interval"), 1.0),
         check_timeout=checked("check.timeout", seconds, check.get("timeout"), 1.0),
         servers=tuple(sorted(servers, key=lambda server: server.id)),
     )
-    if pool.balance.listen.address is None:
+    if pool.balance.listen is not None and pool.balance.listen.address is None:
         errors.append(f"{where}.listen.address: must be given")
+    errors += [
+        f"{where}.routes[{index}].service: must be another service, got {route.service!r}"
+        for index, route in enumerate(pool.balance.routes)
+        if route.service == pool.service
+    ]
     if not check.get("http") and not check.get("tcp"):
         errors.append(f"{where}.check: must have http or tcp, so that an instance gets no traffic before its check has passed")
     # Names that differ in case only are one name to too many people and tools.
@@ -117,8 +121,10 @@ def require_renderable(pool: Pool) -> None:
 
 def clash(pool: Pool, endpoints: Iterable[tuple[str, int]]) -> bool:
     """Whether the pool's listener takes an endpoint that is bound already: a balancer would share it without a word."""
-    own = any_address(pool.address)
-    return any(port == pool.port and (host == own or "" in (host, own)) for host, port in endpoints)
+    if pool.endpoint is None:
+        return False
+    own, taken = any_address(pool.endpoint[0]), pool.endpoint[1]
+    return any(port == taken and (host == own or "" in (host, own)) for host, port in endpoints)
 
 
 def any_address(host: str) -> str:

@@ -13,7 +13,7 @@ import re
 from typing import Iterable, Iterator
 
 from . import names
-from .balance import HASHES, Balance
+from .balance import HASHES, Balance, Route
 from .pool import TLS_CIPHERS, Pool, Server, any_address, require_renderable
 
 # All of these are dynamic in HAProxy: servers can be added while it runs (for hashes only with consistent hashing).
@@ -104,7 +104,8 @@ def structure_text(pool: Pool) -> str:
     # One section for both sides: from 3.3 on HAProxy refuses a frontend and a backend of the same name.
     lines = [
         f"# managed by microservices.autoscale: service {pool.service}; changes made here are overwritten",
-        f"listen {names.section_name(pool.service)}",
+        f"{'backend' if pool.endpoint is None else 'listen'} {names.section_name(pool.service)}",
+        f"    mode {pool.balance.mode}",
         *(f"    {line}" for line in (*_frontend(pool), *_backend(pool))),
     ]
     return "\n".join(lines) + "\n"
@@ -112,8 +113,9 @@ def structure_text(pool: Pool) -> str:
 
 def _frontend(pool: Pool) -> Iterator[str]:
     balance = pool.balance
-    yield f"mode {balance.mode}"
-    words = [f"bind {names.endpoint(pool.address, pool.port)}"]
+    if pool.endpoint is None:
+        return
+    words = [f"bind {names.endpoint(*pool.endpoint)}"]
     if balance.certificate is not None:
         words += [f"ssl crt {balance.certificate} {_TLS}", *(["alpn h2,http/1.1"] if balance.mode == "http" else [])]
     yield " ".join(words)
@@ -125,15 +127,19 @@ def _frontend(pool: Pool) -> Iterator[str]:
     # After a reload an idle keep-alive connection gets one more answer, with "Connection: close", and no reset.
     yield "option idle-close-on-response"
     yield "option forwardfor"
-    yield f"http-request set-header X-Forwarded-Proto {'http' if balance.certificate is None else 'https'}"
+    # The rules of this section hold for what another service's route brings here, too.
+    yield "http-request set-header X-Forwarded-Proto https if { ssl_fc }"
+    yield "http-request set-header X-Forwarded-Proto http unless { ssl_fc }"
     # One that a caller has given goes on, so that a request can be followed through several services.
     yield "http-request set-header X-Request-ID %[uuid] unless { req.hdr(X-Request-ID) -m found }"
     if balance.rate_limit is not None:
         # Counted are those that are let through, so that a client that goes on too fast gets its rate, and not nothing.
         yield "stick-table type ipv6 size 100k expire 10s store gpc0,gpc0_rate(1s)"
-        yield "http-request track-sc0 src"
-        yield f"http-request deny deny_status 429 if {{ sc0_gpc0_rate ge {balance.rate_limit:d} }}"
-        yield "http-request sc-inc-gpc0(0)"
+        here = f"{{ fe_name {names.section_name(pool.service)} }}"
+        yield f"http-request track-sc0 src if {here}"
+        yield f"http-request deny deny_status 429 if {here} {{ sc0_gpc0_rate ge {balance.rate_limit:d} }}"
+        yield f"http-request sc-inc-gpc0(0) if {here}"
+    yield from (_use_backend(route) for route in balance.routes)
 
 
 def _backend(pool: Pool) -> Iterator[str]:
@@ -161,6 +167,13 @@ def _backend(pool: Pool) -> Iterator[str]:
         yield "option httpchk"
         yield f"http-check send meth GET uri {pool.check_path} ver HTTP/1.1 hdr Host {pool.service}"
     yield f"timeout check {_milliseconds(pool.check_timeout)}"
+
+
+def _use_backend(route: Route) -> str:
+    host = [f"{{ req.hdr(host),host_only -m str -i {route.host} }}"] if route.host is not None else []
+    paths = [f"{{ path {route.path} }}", f"{{ path_beg {route.path}/ }}"] if route.path is not None else [""]
+    condition = " or ".join(" ".join([*host, path]).strip() for path in paths)
+    return f"use_backend {names.section_name(route.service)} if {condition}"
 
 
 def _hash(balance: Balance) -> str:

@@ -31,6 +31,7 @@ _PASSIVE = "max_fails=3 fail_timeout=2s"
 _BRING_IN = "bring the pool in again, with nginx_config or the playbook deploy"
 # A key of Nginx's hash tables with their default size of 64 bytes may be so long.
 _LONGEST_KEY = 46
+_MAP_WORDS = ("default", "hostnames", "include", "volatile")
 _HEADER = re.compile(r"# managed by microservices\.autoscale: service (\S+); changes made here are overwritten")
 # What the text was made from, but for the servers: the text alone does not say all of it.
 _SETTINGS = re.compile(r"# settings (\{.*\})")
@@ -116,7 +117,9 @@ def _lines(pool: Pool, site: Site) -> Iterator[str]:
     yield f"# managed by microservices.autoscale: service {service}; changes made here are overwritten"
     yield f"# settings {json.dumps(settings, sort_keys=True)}"
     yield f"log_format {_log_format(service)} escape=json"
-    yield f"    '{_LOG_FORMAT.format(service=service, instance=_variable(service, 'instance'))}';"
+    routed = bool(balance.routes)
+    told = (f"${_variable(service, 'routed')}", _variable(service, "answered")) if routed else (service, _variable(service, "instance"))
+    yield f"    '{_LOG_FORMAT.format(service=told[0], instance=told[1])}';"
     yield ""
     yield from _maps(pool)
     if balance.rate_limit is not None:
@@ -125,11 +128,15 @@ def _lines(pool: Pool, site: Site) -> Iterator[str]:
     if pool.servers:
         yield from _upstream(pool, section)
         yield ""
+    if pool.endpoint is None:
+        return
     yield "server {"
-    yield from (f"    {line};" for line in _server(pool, site))
+    yield from (f"    {line};" for line in _server(pool, site, pool.endpoint))
     yield "    location / {"
+    if balance.routes:
+        yield f'        if (${_variable(service, "upstream")} = "") {{ return 503; }}'
     # Nginx refuses an upstream without servers.
-    yield from (f"        {line};" for line in (_proxy(pool, section) if pool.servers else ("return 503",)))
+    yield from (f"        {line};" for line in (_proxy(pool, section) if pool.servers or balance.routes else ("return 503",)))
     yield "    }"
     yield "}"
 
@@ -144,6 +151,10 @@ def _maps(pool: Pool) -> Iterator[str]:
     for server in pool.servers:
         yield f'    "{_map_key(names.endpoint(server.address, server.port))}" "{names.instance_id(server.id)}";'
     yield "}"
+    yield "# For other services' routes; empty without instances."
+    yield f'map "" ${_variable(service, "to")} {{ default "{names.section_name(service) if pool.servers else ""}"; }}'
+    if pool.balance.routes:
+        yield from _route_maps(pool)
     yield "# One that a caller has given goes on, so that a request can be followed through several services."
     yield f'map $http_x_request_id ${_variable(service, "request")} {{ default $http_x_request_id; "" $request_id; }}'
     header = _hash_header(pool.balance)
@@ -151,6 +162,25 @@ def _maps(pool: Pool) -> Iterator[str]:
         yield "# Requests without it are spread."
         yield f'map {header} ${_variable(service, "key")} {{ default {header}; "" $request_id; }}'
     yield ""
+
+
+def _route_maps(pool: Pool) -> Iterator[str]:
+    """Which service a request is for, by the first route that matches; its pool; and the instance that answered."""
+    service, targets = pool.service, sorted({route.service for route in pool.balance.routes})
+    routed = _variable(service, "routed")
+    yield f'map "$host$uri" ${routed} {{'
+    yield f"    default {service};"
+    for route in pool.balance.routes:
+        # Regular expressions are looked at in their order. A path begins with a slash, and a host has none.
+        host = "[^/]*" if route.host is None else re.escape(route.host)
+        path = "/" if route.path is None else f"{re.escape(route.path)}(?:/|$)"
+        yield f'    "~^{host}{path}" {names.service_name(route.service)};'
+    yield "}"
+    for name, of in (("upstream", "to"), ("answered", "instance")):
+        yield f"map ${routed} ${_variable(service, name)} {{"
+        yield f"    default ${_variable(service, of)};"
+        yield from (f"    {_plain(target)} ${_variable(target, of)};" for target in targets)
+        yield "}"
 
 
 def _upstream(pool: Pool, section: str) -> Iterator[str]:
@@ -180,8 +210,8 @@ def _upstream(pool: Pool, section: str) -> Iterator[str]:
     yield "}"
 
 
-def _server(pool: Pool, site: Site) -> Iterator[str]:
-    balance, listen = pool.balance, names.endpoint(pool.address, pool.port)
+def _server(pool: Pool, site: Site, endpoint: tuple[str, int]) -> Iterator[str]:
+    balance, listen = pool.balance, names.endpoint(*endpoint)
     if balance.certificate is None:
         yield f"listen {listen}"
     else:
@@ -212,7 +242,7 @@ def _proxy(pool: Pool, section: str) -> Iterator[str]:
     if balance.rate_limit is not None:
         yield f"limit_req zone={section}_clients burst={balance.rate_limit:d} nodelay"
         yield "limit_req_status 429"
-    yield f"proxy_pass http://{section}"
+    yield f"proxy_pass http://{'$' + _variable(pool.service, 'upstream') if balance.routes else section}"
     yield "proxy_http_version 1.1"
     yield 'proxy_set_header Connection ""'
     yield "proxy_set_header Host $http_host"
@@ -248,6 +278,11 @@ def _variable(service: str, what: str) -> str:
     if len(stem) > _LONGEST_KEY - len("autoscale__instance"):
         stem = f"{stem[:18]}_{hashlib.sha256(service.encode()).hexdigest()[:8]}"
     return f"autoscale_{stem}_{what}"
+
+
+def _plain(name: str) -> str:
+    """A name as a key of a map, where some words mean something."""
+    return f"\\{name}" if name in _MAP_WORDS else name
 
 
 def _map_key(endpoint: str) -> str:

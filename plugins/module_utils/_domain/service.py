@@ -16,7 +16,7 @@ import hashlib
 import json
 from typing import Any, Mapping
 
-from .balance import Balance
+from .balance import NO_LISTENER, Balance
 from .policy import Policy
 from .resources import Resources
 
@@ -102,6 +102,8 @@ class Service:
         """The long form, JSON-ready; the name is the key under which it stands."""
         description = dataclasses.asdict(self)
         del description["name"]
+        if self.balance is not None and self.balance.listen is None:
+            description["balance"]["listen"] = NO_LISTENER
         return description
 
     @functools.cached_property

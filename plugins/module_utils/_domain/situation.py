@@ -17,6 +17,7 @@ from .decision import Decision
 from .documents import Record
 from .observation import Instance
 from .placement import Host
+from .traffic import Traffic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +57,16 @@ class Fleet:
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """One service: what is recorded of it, what is decided for it and what is there."""
+    """One service: what is recorded of it, what is decided for it and what is there.
+
+    Args:
+        traffic: of its instances, where some of them have to go.
+    """
 
     record: Record
     decision: Decision
     instances: tuple[Instance, ...]
+    traffic: Mapping[str, Traffic] = dataclasses.field(default_factory=dict)
 
     @property
     def live(self) -> list[Instance]:

@@ -53,6 +53,7 @@ def pool_item(
     balance = service.balance
     if balance is None:
         raise ValueError(f"{service.name} is not balanced")
+    listen = balance.listen
     traffic = dataclasses.asdict(balance)
     weight = traffic.pop("weight")
     servers = [{"id": one.id, "address": one.address, "port": one.port, "weight": weight} for one in instances]
@@ -66,7 +67,7 @@ def pool_item(
         "service": service.name,
         "state": "present",
         **traffic,
-        "listen": {"address": balance.listen.address or balancer.address, "port": balance.listen.port},
+        "listen": None if listen is None else {"address": listen.address or balancer.address, "port": listen.port},
         "check": check,
         "servers": sorted(servers, key=lambda server: str(server["id"])),
     }

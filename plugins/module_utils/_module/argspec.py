@@ -152,6 +152,7 @@ _TIMEOUTS = {
     "client": {"type": "float", "default": 60.0},
     "queue": {"type": "float", "default": 60.0},
 }
+_ROUTE = {"service": {"type": "str", "required": True}, "host": {"type": "str"}, "path": {"type": "str"}}
 _POOL = {
     "service": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -167,6 +168,7 @@ _POOL = {
     "rate_limit": {"type": "int"},
     "certificate": {"type": "path"},
     "timeouts": {"type": "dict", "options": _TIMEOUTS},
+    "routes": {"type": "list", "elements": "dict", "options": _ROUTE},
     "servers": {"type": "list", "elements": "dict", "options": _SERVER, "default": []},
 }
 # Twin of the doc fragment "pools".
@@ -177,7 +179,7 @@ POOLS = ArgumentSpec(
             "elements": "dict",
             "required": True,
             "options": _POOL,
-            "required_if": [("state", "present", ["listen", "check"])],
+            "required_if": [("state", "present", ["check"])],
         }
     }
 )

@@ -70,20 +70,20 @@ def refuse_taken_endpoints(tree: ConfigTree, works: Sequence[Work], new: Sequenc
         new: those of them whose listener may be new.
         bound: the endpoints that a file binds.
     """
-    wanted = [(work, work.pool) for work in new if work.pool is not None]
+    wanted = [(work, work.pool, work.pool.endpoint) for work in new if work.pool is not None and work.pool.endpoint is not None]
     if not wanted:
         return
     now = tree.texts()
     then = {**now, **{tree.file(work.service): work.wanted_text or "" for work in works}}
-    for work, pool in wanted:
-        where = names.endpoint(pool.address, pool.port)
+    for work, pool, endpoint in wanted:
+        where = names.endpoint(*endpoint)
         other = _other_file(tree, work, pool, then, bound)
         if other is not None:
             work.fail(f"the listener {where} of {work.service} is bound in {other} already")
             continue
         # Where a service's own listener is cannot be seen when its file is gone or newer than the process.
         ours = work.listener_unknown or any(clash(pool, bound(text)) for text in now.values())
-        if not ours and listens(pool.address, pool.port, timeout=1.0):
+        if not ours and listens(*endpoint, timeout=1.0):
             work.fail(f"something else listens at {where}, where {work.service} is to listen; nothing was touched. Find it with: ss -ltnp")
 
 

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import observation as seen
@@ -19,17 +20,18 @@ from .._domain.budget import Budget
 from .._domain.decision import Decision, decide, keep
 from .._domain.description import require_known_groups
 from .._domain.documents import Record, Signing, Slot, history_content
-from .._domain.explanation import decision_line, kept
+from .._domain.errors import AutoscaleError
+from .._domain.explanation import kept
 from .._domain.observation import Observation
-from .._domain.plan import PHASES, START, STOP, ServicePlan, plan
+from .._domain.plan import ServicePlan, plan
 from .._domain.service import Service
 from .._domain.situation import Fleet, Situation
 from . import decision_log, overrides
 from .locks import fleet_lock
 from .metrics import Sources, read_metrics
 from .observe import Catalog, known_hosts, observations, read_catalog
-from .outcome import Change, Outcome
 from .records import Records, read_records, select, write_documents
+from .traffic import ByInstance, read_traffic
 
 _FLEET_LOCK_WAIT_SECONDS = 20.0
 
@@ -100,9 +102,12 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     catalog = read_catalog(consul, by_service, nodes, now)
     by_service = {name: record for name, record in by_service.items() if name not in catalog.hidden}
     observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now), now)
-    situations = tuple(
-        Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
-        for name, record in by_service.items()
+    situations = _with_traffic(
+        [
+            Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
+            for name, record in by_service.items()
+        ],
+        sources,
     )
     hosts = known_hosts(request.hosts, catalog)
     fleet = Fleet(
@@ -127,6 +132,14 @@ def _expected(request: Request) -> tuple[str, ...]:
 def _decision(record: Record, observed: Observation, request: Request, now: float) -> Decision:
     name, policy = record.service.name, record.service.scale
     return keep(name, policy, observed) if request.keep_count else decide(name, policy, observed, now)
+
+
+def _with_traffic(situations: Iterable[Situation], sources: Sources) -> tuple[Situation, ...]:
+    """Where instances are to go, say how busy each is; where nobody can say, they go all the same."""
+    found: ByInstance = {}
+    with contextlib.suppress(AutoscaleError):
+        found = read_traffic([one.record.service.name for one in situations if len(one.live) > one.decision.desired > 0], sources)
+    return tuple(dataclasses.replace(one, traffic=found.get(one.record.service.name, {})) for one in situations)
 
 
 def _with_described(records: Records, described: Iterable[Service]) -> Records:
@@ -167,7 +180,7 @@ def commit(
         picture = look(consul, sources, signing, dataclasses.replace(request, services=held))
         for situation, made in zip(picture.situations, picture.plans):
             _commit_service(consul, signing, session, situation, made, picture, request)
-    news = [one.decision for one, made in zip(picture.situations, picture.plans) if _news(one, made)]
+    news = [one.decision for one, made in zip(picture.situations, picture.plans) if is_news(one, made)]
     decision_log.append(log, [(decision, picture.now) for decision in news])
     return picture
 
@@ -213,12 +226,12 @@ def keep_books(consul: Consul, signing: Signing, picture: Picture, *, log: str |
         history = _history(situation, made, picture)
         if history_content(history) == history_content(record):
             continue
-        if write_documents(consul, None, record, {"history": history_content(history)}, signing) and _news(situation, made):
+        if write_documents(consul, None, record, {"history": history_content(history)}, signing) and is_news(situation, made):
             news.append((situation.decision, picture.now))
     decision_log.append(log, news)
 
 
-def _news(situation: Situation, made: ServicePlan) -> bool:
+def is_news(situation: Situation, made: ServicePlan) -> bool:
     """Whether a decision is in force from now on that was not before; one that waits for a later run is not."""
     decision = situation.decision
     waits = decision.desired != decision.current and not made.steps
@@ -234,7 +247,7 @@ def _history(situation: Situation, made: ServicePlan, picture: Picture) -> Recor
     """The record with everything that its history document keeps brought up to date."""
     record, decision = situation.record, situation.decision
     history = decided(record.history, record.service.scale, decision, picture.now)
-    news, last = _news(situation, made), record.last_decision
+    news, last = is_news(situation, made), record.last_decision
     if news and decision.kind != "steady":
         last = {"time": round(picture.now, 3), **kept(decision.to_dict())}
     return dataclasses.replace(
@@ -244,58 +257,3 @@ def _history(situation: Situation, made: ServicePlan, picture: Picture) -> Recor
         last_decision=last,
         outlook=_outlook(decision) if news else record.outlook,
     )
-
-
-def outcome(picture: Picture, check_mode: bool, explain: bool = False) -> Outcome:
-    """The picture as a module returns it: a change in check mode only, since the steps are carried out by others.
-
-    Args:
-        explain: whether all decisions are told in full, as in check mode; for a large fleet they are large.
-    """
-    working = [made for made in picture.plans if made.steps]
-    steps: dict[str, dict[str, list[Any]]] = {phase: {} for phase in PHASES}
-    for made in working:
-        for phase, by_host in made.steps.items():
-            for host, items in by_host.items():
-                steps[phase].setdefault(host, []).extend(items)
-    facts: dict[str, Any] = {
-        "plan": {
-            "rounds": max((made.rounds for made in working), default=0),
-            "hosts": sorted({host for made in working for host in made.reach}),
-            "services": [made.service for made in working],
-            "changes": {made.service: {"replicas": [made.current or 0, made.desired], **_what(made)} for made in working},
-            "steps": steps,
-            "pools": {made.service: made.pools for made in working},
-            "settled": {made.service: sorted(_settled(made)) for made in working},
-        },
-        "summary": [line for situation, made in zip(picture.situations, picture.plans) for line in _lines(situation, made)],
-        "problems": list(picture.problems),
-    }
-    changes = tuple(
-        Change(f"service {made.service}", {"replicas": made.current}, {"replicas": made.desired, **_what(made)}) for made in working
-    )
-    if check_mode or explain:
-        facts["decisions"] = {situation.decision.service: situation.decision.to_dict() for situation in picture.situations}
-    return Outcome(changes if check_mode else (), facts)
-
-
-def _settled(made: ServicePlan) -> set[str]:
-    return {item["id"] for phase in (START, STOP) for items in made.steps.get(phase, {}).values() for item in items}
-
-
-def _what(made: ServicePlan) -> dict[str, list[str]]:
-    what = {"starts": sorted(slot.id for slot in made.starts), "stops": sorted(instance.id for instance in made.stops)}
-    if any(what.values()):
-        return {name: ids for name, ids in what.items() if ids}
-    return {"balances": sorted(made.pools)} if made.pools else {"resumes": sorted(_settled(made))}
-
-
-def _lines(situation: Situation, made: ServicePlan) -> Iterator[str]:
-    """What changes, or else a decision that is new, and the notes; a decision that goes on is not told again in every run."""
-    if made.steps:
-        what = "; ".join(f"{verb} {', '.join(ids)}" for verb, ids in _what(made).items())
-        yield f"{made.service}: {made.current or 0} -> {made.desired}: {made.reason}; {what}"
-    elif _news(situation, made):
-        yield decision_line(situation.decision.to_dict())
-    for note in made.notes:
-        yield f"{made.service}: {note}"

@@ -16,6 +16,7 @@ from .._clients.config_files import write_atomically
 from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
 from .._clients.haproxy_config import EMPTY_STATE, ConfigFolder, Master
 from .._domain.errors import AutoscaleError, WaitTimeout
+from .._domain import names
 from .._domain.names import section_name
 from .._domain.pool import Pool
 from .._domain.pool_haproxy import render
@@ -143,5 +144,5 @@ class Reloads:
             wanted = {(server.id, server.address, server.port) for server in pool.servers}
             if seen != wanted:
                 raise AutoscaleError(f"after the reload backend {section} has the servers {sorted(seen)} in place of {sorted(wanted)}")
-            if not listens(pool.address, pool.port, timeout=2.0):
-                raise AutoscaleError(f"after the reload nothing accepts at {pool.address} port {pool.port}, the listener of {service}")
+            if pool.endpoint is not None and not listens(*pool.endpoint, timeout=2.0):
+                raise AutoscaleError(f"after the reload nothing accepts at {names.endpoint(*pool.endpoint)}, the listener of {service}")

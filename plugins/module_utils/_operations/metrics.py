@@ -26,10 +26,10 @@ _PARALLEL = 8
 _FREE = ("prometheus", "json")
 
 # The contract: every series carries the labels service, instance_id and host; see the role prometheus.
-# Demand is what arrives at HAProxy's frontend: a backend counts a request only when it leaves the queue. Nginx has no queue, and writes a
-# request down when it has ended.
+# Demand is what arrives. HAProxy's backend counts it as a session at once, whatever listener it came by, and as a request only when it
+# leaves the queue. Nginx has no queue, and writes a request down when it has ended.
 _ARRIVED = (
-    'rate(haproxy_frontend_http_requests_total{service!=""}[%(window)ds])'
+    'rate(haproxy_backend_sessions_total{service!=""}[%(window)ds])'
     ' or rate(nginx_service_http_requests_total{service!=""}[%(window)ds])'
 )
 # Seconds spent on answers per second. HAProxy's averages are over its last 1024 requests and stand still without traffic.
@@ -166,21 +166,18 @@ def _from_haproxy(kind: str, services: list[str], balancers: tuple[HaproxyStats,
         return {}, "no HAProxy statistics are configured: set autoscale_haproxy_stats_urls"
     proxies = {section_name(service): service for service in services}
     arrived: dict[str, float] = {}
-    served: dict[str, float] = {}
     waited: dict[str, float] = {}
     for balancer in balancers:
         for row in balancer.read(tuple(proxies)):
-            service = proxies[row.proxy]
-            if row.server == "FRONTEND":
-                arrived[service] = arrived.get(service, 0.0) + (row.req_rate or 0)
-            elif row.server == "BACKEND":
-                served[service] = served.get(service, 0.0) + (row.rate or 0)
+            if row.server == "BACKEND":
+                service, rate = proxies[row.proxy], row.rate or 0
                 milliseconds = (row.qtime or 0) + (row.ctime or 0) + (row.rtime or 0)
-                waited[service] = waited.get(service, 0.0) + (row.rate or 0) * milliseconds / 1000
-    if kind == "requests":
-        readings = {service: Reading(value=rate, age_seconds=0.0) for service, rate in arrived.items()}
+                arrived[service] = arrived.get(service, 0.0) + rate
+                waited[service] = waited.get(service, 0.0) + rate * milliseconds / 1000
+    if kind == "response_time":
+        readings = {service: Reading(value=waited[service] / rate if rate else 0.0, age_seconds=0.0) for service, rate in arrived.items()}
     else:
-        readings = {service: Reading(value=waited[service] / rate if rate else 0.0, age_seconds=0.0) for service, rate in served.items()}
+        readings = {service: Reading(value=rate, age_seconds=0.0) for service, rate in arrived.items()}
     return readings, "HAProxy's statistics have no proxy of service %(service)s"
 
 

@@ -11,6 +11,7 @@ import time
 from typing import Iterable
 
 from .._clients.nginx import ErrorLog, Master, NginxFiles
+from .._domain import names
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.pool import Pool
 from .balancer_files import answers
@@ -112,8 +113,10 @@ class Reloads:
 
 def _require_listener(pool: Pool) -> None:
     """The new workers answer. What they answer to is no request, and in the access log it makes the service known before its first one."""
-    if not answers(pool.address, pool.port, b"autoscale\r\n\r\n", timeout=2.0).startswith(b"HTTP/1.1 400 "):
-        raise AutoscaleError(f"after the reload nothing answers at {pool.address} port {pool.port}, the listener of {pool.service}")
+    if pool.endpoint is None:
+        return
+    if not answers(*pool.endpoint, b"autoscale\r\n\r\n", timeout=2.0).startswith(b"HTTP/1.1 400 "):
+        raise AutoscaleError(f"after the reload nothing answers at {names.endpoint(*pool.endpoint)}, the listener of {pool.service}")
 
 
 def _shown(workers: dict[int, bool]) -> str:

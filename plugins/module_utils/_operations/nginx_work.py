@@ -34,7 +34,8 @@ class NginxWork(Work):
 
     @property
     def new_listener(self) -> bool:
-        return self.pool is not None and (self.pool.address, self.pool.port) not in listen_endpoints(self.text or "")
+        endpoint = self.pool.endpoint if self.pool else None
+        return endpoint is not None and endpoint not in listen_endpoints(self.text or "")
 
     @property
     def waits(self) -> bool:

@@ -14,6 +14,7 @@ from .._clients.consul import Consul
 from .._domain import consul_rights
 from .._domain.documents import ROOT, Record, Signing, key_of, release_content
 from .._domain.errors import AutoscaleError, InvalidDescription, quoted
+from .._domain.routing import require_targets, require_unrouted
 from .._domain.service import Service
 from . import locks
 from .descriptions import read_service, read_services
@@ -93,6 +94,7 @@ def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, lo
     if not services:
         raise AutoscaleError("no service is described: set autoscale_services, or autoscale_services_dir to a folder of descriptions")
     recorded = read_records(consul, signing, [service.name for service in services])
+    require_targets(services, (record.service for record in recorded.by_service.values() if not record.removing))
     refused = [f"{name}: {text}" for name, text in recorded.problems.items() if name in {service.name for service in services}]
     changes = []
     writes = []
@@ -127,6 +129,7 @@ def begin_removal(consul: Consul, name: str, signing: Signing, *, locking: locks
     record = recorded.by_service.get(name)
     if record is None or record.removing:
         return Outcome(facts={"services": [name] if record else []})
+    require_unrouted(name, (other.service for other in recorded.by_service.values() if not other.removing))
     change = Change(f"release {name}", "deployed", "being removed")
     if not check_mode:
         with locks.held(consul, [name], locking) as session:

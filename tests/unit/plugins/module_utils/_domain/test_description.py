@@ -214,7 +214,11 @@ def test_short_forms_equal_long_ones(short, long):
         # balance
         ({"balance": {"listen": "shop:80"}}, ["balance.listen.address: address 'shop' is not allowed: must be an IPv4 or IPv6 address"]),
         ({"balance": {"listen": "\u00b2"}}, ["balance.listen.port: must be a whole number of at least 1 and at most 65535, got '\u00b2'"]),
-        ({"balance": {"listen": None}}, ["balance.listen: must be a port or ADDRESS:PORT, but it is missing"]),
+        ({"balance": {"listen": None}}, ["balance.listen: must be a port, ADDRESS:PORT or none, but it is missing"]),
+        (
+            {"balance": {"listen": "none", "certificate": "/x.pem"}},
+            ["balance.certificate: must not be given with listen: none, since they are a listener's, got '/x.pem'"],
+        ),
         ({"balance": {"weight": 0}}, ["balance.weight: must be a whole number of at least 1 and at most 256, got 0"]),
         (
             {"balance": {"algorithm": "roundrobin"}},
@@ -315,6 +319,7 @@ RULES = some(
         max_size=3,
     ),
 )
+ROUTES = st.lists(st.integers(0, 9), unique=True, max_size=2).map(lambda ids: [{"service": "cart", "path": f"/{number}"} for number in ids])
 DESCRIPTIONS = st.fixed_dictionaries(
     {
         "version": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,8}", fullmatch=True),
@@ -351,8 +356,9 @@ DESCRIPTIONS = st.fixed_dictionaries(
         "check": some(http=st.sampled_from(["/", "/healthz?deep=1"]), interval=SECONDS, timeout=SECONDS, grace=SECONDS),
         "balance": st.fixed_dictionaries(
             {"listen": PORT | PORT.map("[::1]:{}".format)},
-            optional={"weight": st.integers(1, 256), "max_connections": st.integers(1, 99), "slow_start": SECONDS},
-        ),
+            optional={"weight": st.integers(1, 256), "max_connections": st.integers(1, 99), "slow_start": SECONDS, "routes": ROUTES},
+        )
+        | st.just({"listen": "none"}),
         "deploy": some(min_healthy_time=st.floats(0, 40), healthy_deadline=st.integers(41, 600)),
         "tags": st.lists(st.from_regex(r"[a-z0-9._=/-]{1,8}", fullmatch=True), max_size=3),
     },

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.documents import Slot
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.placement import Occupancy, leaving, place
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.traffic import Traffic
 from ansible_collections.microservices.autoscale.tests.unit.builders import host, instance, service
 
 SHOP = service()
@@ -102,8 +103,9 @@ def test_what_has_no_place_is_told_and_the_rest_is_placed(count, hosts, ports, p
     assert (len(slots), told) == (places, problem)
 
 
-def left(count, *instances):
-    return [one.id.removeprefix("shop-") for one in leaving(instances, count, SHOP.digest)]
+def left(count, *instances, traffic=None):
+    seen_of = {f"shop-{name}": one for name, one in (traffic or {}).items()}
+    return [one.id.removeprefix("shop-") for one in leaving(instances, count, SHOP.digest, seen_of)]
 
 
 def on(where, port, state=seen.READY, digest=None):
@@ -130,6 +132,25 @@ def on(where, port, state=seen.READY, digest=None):
 )
 def test_which_instances_leave_first(count, instances, expected):
     assert left(count, *instances) == expected
+
+
+BUSY, FREE = Traffic(in_flight=7, queued=2, request_rate=1), Traffic(in_flight=8, request_rate=90)
+
+
+@pytest.mark.parametrize(
+    ("instances", "traffic", "expected"),
+    [
+        # The least busy first: what it has to do now, then what it is asked for. Who is not known of is not busy.
+        ([on("app1", 1), on("app1", 2)], {"app1-2": BUSY, "app1-1": FREE}, ["app1-1"]),
+        ([on("app1", 1), on("app1", 2)], {"app1-2": FREE}, ["app1-1"]),
+        ([on("app1", 1), on("app1", 2)], {"app1-2": Traffic(request_rate=3), "app1-1": Traffic(request_rate=2)}, ["app1-1"]),
+        # A host that has more goes before one that is less busy: what stays is spread. And so does what is not ready.
+        ([on("app1", 1), on("app2", 1), on("app2", 2)], {"app2-2": BUSY, "app2-1": BUSY}, ["app2-2"]),
+        ([on("app1", 1, seen.STARTING), on("app1", 2)], {"app1-1": BUSY}, ["app1-1"]),
+    ],
+)
+def test_the_least_busy_leaves_first(instances, traffic, expected):
+    assert left(1, *instances, traffic=traffic) == expected
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_catalog():

@@ -129,6 +129,21 @@ def test_a_pool_without_servers_answers_503() -> None:
     assert [[one["directive"], *one["args"]] for one in block(block(directives, "server"), "location")] == [["return", "503"]]
 
 
+def test_routes_to_a_pool_without_servers_and_from_one() -> None:
+    routed = parsed(render(pool(servers=[], routes=[{"service": "default", "path": "/c"}]), SITE))
+    location = [[one["directive"], *one["args"]] for one in block(block(routed, "server"), "location")]
+    assert location[:2] == [["if", "$autoscale_shop_upstream", "=", ""], ["proxy_pass", "http://$autoscale_shop_upstream"]]
+    maps = {one["args"][1]: {inner["directive"]: inner["args"] for inner in one["block"]} for one in routed if one["directive"] == "map"}
+    assert maps["$autoscale_shop_to"] == {"default": [""]}
+    # A service of this name is no default.
+    assert maps["$autoscale_shop_upstream"] == {"default": ["$autoscale_shop_to"], "\\default": ["$autoscale_default_to"]}
+
+
+def test_without_a_listener_there_is_an_upstream_and_no_server() -> None:
+    directives = [one["directive"] for one in parsed(render(pool(listen=None), SITE))]
+    assert "upstream" in directives and "server" not in directives
+
+
 @pytest.mark.parametrize(("count", "size"), [(1, "256k"), (64, "256k"), (65, "512k"), (1000, "4096k")])
 def test_the_zone_grows_with_the_pool(count: int, size: str) -> None:
     servers = [{"id": f"shop-a-{number}", "address": "127.0.0.1", "port": number, "weight": 1} for number in range(1, count + 1)]
@@ -139,7 +154,7 @@ def test_names_fit_into_hash_tables_of_the_default_size() -> None:
     service = "a" + "-b" * 23 + "c"
     text = render(pool(service=service), SITE)
     variables = {one["args"][1] for one in parsed(text) if one["directive"] == "map"}
-    assert len(variables) == 3 and all(len(name.lstrip("$")) <= 46 for name in variables)
+    assert len(variables) == 4 and all(len(name.lstrip("$")) <= 46 for name in variables)
     assert variables.isdisjoint(one["args"][1] for one in parsed(render(pool(service=service[:-1]), SITE)) if one["directive"] == "map")
 
 
@@ -185,7 +200,7 @@ def test_hostile_values_are_refused_or_come_out_as_they_went_in(servers: list[di
         return
     text = render(made, SITE)
     directives = parsed(text)
-    assert [one["directive"] for one in directives] == ["log_format", "map", "map", "map", *(["upstream"] if servers else []), "server"]
+    assert [one["directive"] for one in directives] == ["log_format", *["map"] * 4, *(["upstream"] if servers else []), "server"]
     assert [one["directive"] for one in block(directives, "server")] == [
         "listen",
         "server_tokens",

@@ -11,7 +11,8 @@ import json
 
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import observation as seen
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.plan import PHASES, plan
-from ansible_collections.microservices.autoscale.plugins.module_utils._operations.fleet import Picture, outcome
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.fleet import Picture
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.fleet_outcome import outcome
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.observe import Catalog
 from ansible_collections.microservices.autoscale.tests.unit.builders import NOW, decision, fleet, host, instance, service, situation
 
