@@ -39,7 +39,8 @@ OURS_LISTEN, USUAL_LISTEN, USUAL_PORT = 8410, 8411, 21000
 # Five runs each way, of twenty instances each. The usual way has half as many; what counts is the rate.
 STAY, STEP, TURNS = 3, 20, 5
 RATE, SERVICE_SECONDS, SLOTS = 200, 0.05, 64
-MIX = {"post_share": 0.3, "close_share": 0.3, "slow_share": 0.04, "slow_seconds": 2.0, "timeout": 20.0}
+MIX = {"post_share": 0.3, "close_share": 0.3, "slow_share": 0.04}
+SLOW_SECONDS, PATIENCE_SECONDS = 2.0, 18.0
 # Locks as by default: a busy machine may hold a run up for longer than the other benches' last. Nothing is to be forced at the end of a
 # drain, whose deadline is longer than the longest answer, and than an idle connection counts as used.
 LIMITS = {
@@ -72,10 +73,19 @@ class Seen:
     strangers: list[str]
 
 
-def measure(lab: Lab, folder: Path, service: str, listen: int, turns: int, scale: Callable[[int], float]) -> Seen:
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How often is scaled, and how long a slow request takes."""
+
+    turns: int
+    slow: float
+
+
+def measure(lab: Lab, folder: Path, service: str, listen: int, plan: Plan, scale: Callable[[int], float]) -> Seen:
     """Scale out and in by turns while the load runs; scale(by) returns its seconds."""
     folder.mkdir()
-    load = Load(LoadConfig(lab.address("lb1"), listen, [[0, RATE], [3600, RATE]], **MIX), folder)  # type: ignore[arg-type]
+    mix: dict[str, Any] = {**MIX, "slow_seconds": plan.slow, "timeout": plan.slow + PATIENCE_SECONDS}
+    load = Load(LoadConfig(lab.address("lb1"), listen, [[0, RATE], [3600, RATE]], **mix), folder)
     seconds: dict[str, list[float]] = {"out": [], "in": []}
     started = ended = 0
     now = pids(lab, service)
@@ -83,7 +93,7 @@ def measure(lab: Lab, folder: Path, service: str, listen: int, turns: int, scale
     load.start()
     try:
         wait_until(load.snapshot, "the load begins")
-        for _turn in range(turns):
+        for _turn in range(plan.turns):
             for name, by in (("out", STEP), ("in", -STEP)):
                 before = set(now.values())
                 seconds[name].append(scale(by))
@@ -104,7 +114,7 @@ def reloads_of(lab: Lab) -> int:
     return lab.haproxy.log.read_text().count("New worker")
 
 
-def ours(lab: Lab, folder: Path, turns: int) -> tuple[Seen, list[str]]:
+def ours(lab: Lab, folder: Path, plan: Plan) -> tuple[Seen, list[str]]:
     """The playbooks; what was seen, and where the balancer's own counters say something else."""
     service = "ours"
     view = view_of(lab, service, SLOTS)
@@ -121,12 +131,12 @@ def ours(lab: Lab, folder: Path, turns: int) -> tuple[Seen, list[str]]:
         return seconds
 
     before = view.counters()
-    seen = measure(lab, folder / service, service, OURS_LISTEN, turns, scale)
+    seen = measure(lab, folder / service, service, OURS_LISTEN, plan, scale)
     after = view.counters()
     return seen, disagreements(seen.sent, {name: after[name] - before[name] for name in after})
 
 
-def usual(lab: Lab, folder: Path, turns: int) -> Seen:
+def usual(lab: Lab, folder: Path, plan: Plan) -> Seen:
     every = [
         {"name": f"usual-{host}-{port}", "host": host, "address": lab.address(host), "port": port}
         for port in range(USUAL_PORT, USUAL_PORT + STAY + STEP)
@@ -139,7 +149,7 @@ def usual(lab: Lab, folder: Path, turns: int) -> Seen:
         return play(lab, folder, str(USUAL), **given, usual_command=f"{sys.executable} {SHOP} {OPTIONS}")[0]
 
     scale(0)
-    return measure(lab, folder / "usual", "usual", USUAL_LISTEN, turns, scale)
+    return measure(lab, folder / "usual", "usual", USUAL_LISTEN, plan, scale)
 
 
 def rows(seen: Seen) -> dict[str, str]:
@@ -184,19 +194,19 @@ def table(left: Mapping[str, str], right: Mapping[str, str]) -> None:
         print(f"  {name:32} {left[name]:38} {right[name]}", flush=True)
 
 
-def compare(balancer: str, turns: int) -> list[str]:
+def compare(balancer: str, plan: Plan) -> list[str]:
     """Both ways on one balancer, one after the other on the same lab; the bars that ours missed."""
     root = Path(tempfile.mkdtemp(prefix="autoscale-bench-"))
     folder = Path(tempfile.mkdtemp(prefix="autoscale-bench-"))
     try:
         with claimed_network() as net, Lab(root, net, balancer=balancer) as lab:
-            mine, differences = ours(lab, folder, turns)
-            others = usual(lab, folder, max(1, turns // 2))
+            mine, differences = ours(lab, folder, plan)
+            others = usual(lab, folder, dataclasses.replace(plan, turns=max(1, plan.turns // 2)))
     finally:
         shutil.rmtree(root, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
     table({f"on {NAMES[balancer]}": "ours", **rows(mine)}, {f"on {NAMES[balancer]}": "template, reload, stop", **rows(others)})
-    problems = problems_of(mine, differences, balancer, turns)
+    problems = problems_of(mine, differences, balancer, plan.turns)
     resets = "no reset" if balancer == "haproxy" else "resets within reloads x open connections"
     bar = f"bar: ours without a failed request, {resets}, and the balancer counted the same"
     print("\n".join([f"{bar}: {'MISSED' if problems else 'reached'}", *(f"  {problem}" for problem in problems)]), flush=True)
@@ -207,15 +217,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=TURNS, help=f"runs of each playbook, with {STEP} instances each")
     parser.add_argument("--balancer", choices=NAMES, action="append", help="one of them only")
+    parser.add_argument("--slow", type=float, default=SLOW_SECONDS, help="seconds of a slow request")
     options = parser.parse_args()
     exit_on_signals()
     print(
         f"scale-outs and scale-ins by {STEP} beside {STAY} that stay, {RATE} requests/s of {SERVICE_SECONDS:g} s, "
-        f"{MIX['slow_share']:.0%} of {MIX['slow_seconds']:g} s, {MIX['post_share']:.0%} POST, {MIX['close_share']:.0%} on connections of "
+        f"{MIX['slow_share']:.0%} of {options.slow:g} s, {MIX['post_share']:.0%} POST, {MIX['close_share']:.0%} on connections of "
         f"their own, no retries, {os.cpu_count()} cores",
         flush=True,
     )
-    missed = [problem for balancer in options.balancer or NAMES for problem in compare(balancer, options.turns)]
+    missed = [problem for balancer in options.balancer or NAMES for problem in compare(balancer, Plan(options.turns, options.slow))]
     sys.exit(1 if missed else 0)
 
 
