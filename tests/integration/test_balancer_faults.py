@@ -91,7 +91,9 @@ def small(request: pytest.FixtureRequest, network: str, folder: Path, run_module
     own.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(own)], check=True)
     try:
-        process = HAProxy(f"{network}.23", own, lab=str(folder)) if request.param == "haproxy" else Nginx(f"{network}.24", own, lab=str(folder))
+        process = (
+            HAProxy(f"{network}.23", own, lab=str(folder)) if request.param == "haproxy" else Nginx(f"{network}.24", own, lab=str(folder))
+        )
         with process:
             yield Balancer(request.param, process, run_module)
     finally:

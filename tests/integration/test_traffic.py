@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backends import PORT, held_at, shops_at
+from backends import held_at, shops_at
 from certificates import self_signed
 from one_balancer import Balancer
 from processes import HAProxy, Nginx, wait_until

@@ -158,7 +158,9 @@ def _read_routes(routes: Reader) -> tuple[Route, ...]:
         route = Route(
             service=fields["service"].checked(names.service_name, ""),
             host=_optional(fields["host"], _HOST, "must be a host name in lower case, without a port"),
-            path=_optional(fields["path"], _PATH, "must be a path such as /cart, of letters, digits, _ . ~ and -, without a slash at its end"),
+            path=_optional(
+                fields["path"], _PATH, "must be a path such as /cart, of letters, digits, _ . ~ and -, without a slash at its end"
+            ),
         )
         if route.host is None and route.path is None:
             item.refuse("must have a host, a path or both")

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Iterable, Mapping
 
 from .errors import AutoscaleError, InvalidDescription
 from .service import Service
@@ -25,18 +25,24 @@ def require_targets(described: Iterable[Service], deployed: Iterable[Service], p
     errors = []
     for name, service in after.items():
         for index, route in enumerate(service.balance.routes if service.balance else ()):
-            target = after.get(route.service)
-            where = f"{path}.{name}.balance.routes[{index}].service"
-            if route.service == name and name in new:
-                errors.append(f"{where}: must be another service, got {route.service!r}")
-            elif target is None and name in new:
-                errors.append(f"{where}: must be a service that is deployed, or described beside it, got {route.service!r}")
-            elif target is not None and target.balance is None and (name in new or target.name in new):
-                errors.append(f"{where}: must be a service with a balance block (listen: none is enough), got {route.service!r}")
-            elif target is not None and target.balance is not None and target.balance.mode != "http" and (name in new or target.name in new):
-                errors.append(f"{where}: must be a service of mode http, got {route.service!r}")
+            wrong = _wrong(name, route.service, after)
+            # What was so before is not told to somebody who deploys something else.
+            if wrong and (name in new or route.service in new):
+                errors.append(f"{path}.{name}.balance.routes[{index}].service: must be {wrong}, got {route.service!r}")
     if errors:
         raise InvalidDescription(errors)
+
+
+def _wrong(name: str, target: str, services: Mapping[str, Service]) -> str | None:
+    """What the target of a route has to be and is not."""
+    if target == name:
+        return "another service"
+    if target not in services:
+        return "a service that is deployed, or described beside it"
+    balance = services[target].balance
+    if balance is None:
+        return "a service with a balance block (listen: none is enough)"
+    return None if balance.mode == "http" else "a service of mode http"
 
 
 def require_unrouted(name: str, deployed: Iterable[Service]) -> None:
@@ -47,4 +53,6 @@ def require_unrouted(name: str, deployed: Iterable[Service]) -> None:
         if service.name != name and service.balance and any(route.service == name for route in service.balance.routes)
     )
     if routers:
-        raise AutoscaleError(f"{name}: nothing is removed: balance.routes of {', '.join(routers)} lead to it. Deploy them without that route first")
+        raise AutoscaleError(
+            f"{name}: nothing is removed: balance.routes of {', '.join(routers)} lead to it. Deploy them without that route first"
+        )

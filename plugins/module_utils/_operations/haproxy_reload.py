@@ -15,8 +15,8 @@ from typing import Mapping
 from .._clients.config_files import write_atomically
 from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
 from .._clients.haproxy_config import EMPTY_STATE, ConfigFolder, Master
-from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain import names
+from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.names import section_name
 from .._domain.pool import Pool
 from .._domain.pool_haproxy import render

@@ -29,8 +29,7 @@ _FREE = ("prometheus", "json")
 # Demand is what arrives. HAProxy's backend counts it as a session at once, whatever listener it came by, and as a request only when it
 # leaves the queue. Nginx has no queue, and writes a request down when it has ended.
 _ARRIVED = (
-    'rate(haproxy_backend_sessions_total{service!=""}[%(window)ds])'
-    ' or rate(nginx_service_http_requests_total{service!=""}[%(window)ds])'
+    'rate(haproxy_backend_sessions_total{service!=""}[%(window)ds]) or rate(nginx_service_http_requests_total{service!=""}[%(window)ds])'
 )
 # Seconds spent on answers per second. HAProxy's averages are over its last 1024 requests and stand still without traffic.
 _HAPROXY_SERVED = 'rate(haproxy_backend_http_requests_total{service!=""}[%(window)ds])'

@@ -44,7 +44,6 @@ class NginxWork(Work):
         goes = self.pool is None or any(server.id not in staying for server in servers_in(self.text or ""))
         return goes and self.differs
 
-
     def at_deadline(self, what: str) -> None:
         """Old workers are left that have not ended in time; raises WaitTimeout where that is an error."""
         raise WaitTimeout(what)

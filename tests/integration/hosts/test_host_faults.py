@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 from descriptions import shop_on_hosts
 from faults import Controller
-from fleet import document, instances, no_request_lost, rotation
+from fleet import answer, document, instances, no_request_lost, rotation
 from hosts import HostsLab
+from places import SEED
 from processes import http_get, wait_until
 from units import units
 
@@ -200,3 +202,25 @@ def test_what_a_killed_controller_left_at_work_is_put_right(hosts: HostsLab, dep
         play("reconcile", autoscale_only=["orphan"]).succeeded()
         assert_whole(hosts, "orphan", 4)
         assert play("reconcile", autoscale_only=["orphan"]).succeeded().changed == 0
+
+
+@pytest.mark.faults
+def test_a_balancer_that_is_killed_in_a_change_is_back_by_itself(hosts: HostsLab, deploy: Any, play: Any, tmp_path: Path) -> None:
+    """By its systemd, with the file that stands on disk; the next run finishes the change."""
+    described = shop_on_hosts(hosts, 8218, ports="21800-21899", scale=of(2))
+    deploy(hit=described).succeeded()
+    changed = {**described, "balance": {"listen": 8218, "algorithm": "source"}}
+    extra = {"autoscale_services": {"hit": changed}, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1}
+    delay = random.Random(SEED).random() * 1.5
+    print(f"AUTOSCALE_TEST_SEED={SEED}: HAProxy is killed after {delay:.2f} s")
+    with Controller(hosts, "deploy", extra, tmp_path / "run") as run:
+        assert run.reach("balancer : Keep pools on HAProxy"), run.output
+        time.sleep(delay)
+        hosts.run("lb1", "pkill", "-KILL", "-x", "haproxy")
+        run.wait(240)
+    wait_until(lambda: answer(hosts, 8218)["instance"] in passing(hosts, "hit"), "the service answers again", 30)
+    wait_until(lambda: not locked(hosts, "hit"), "the lock is free", 60)
+    play("deploy", autoscale_services={"hit": changed}).succeeded()
+    assert_whole(hosts, "hit", 2)
+    assert "hash-type consistent" in hosts.run("lb1", "cat", "/etc/haproxy/conf.d/hit.cfg")
+    assert play("deploy", autoscale_services={"hit": changed}).succeeded().changed == 0
