@@ -56,10 +56,12 @@ def held_at(address: str) -> Iterator[Held]:
                 held.headers = dict(self.headers)
                 held.asked.set()
                 held.release.wait(60)
-            self.send_response(200)
-            self.send_header("Content-Length", "4")
-            self.end_headers()
-            self.wfile.write(b"held")
+            # Whoever has waited may be gone.
+            with contextlib.suppress(ConnectionError):
+                self.send_response(200)
+                self.send_header("Content-Length", "4")
+                self.end_headers()
+                self.wfile.write(b"held")
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
