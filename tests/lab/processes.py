@@ -332,6 +332,8 @@ events {{
 }}
 
 http {{
+    variables_hash_max_size 4096;
+    variables_hash_bucket_size 128;
     client_body_temp_path {folder}/temp/body;
     proxy_temp_path {folder}/temp/proxy;
     fastcgi_temp_path {folder}/temp/fastcgi;

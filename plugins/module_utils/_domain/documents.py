@@ -21,7 +21,6 @@ from .observation import Override
 from .policy import PAUSES
 from .service import Service, canonical_json
 
-ROOT = "autoscale"
 # Of every document; and of the history, which has grown: one of an older schema is read as if what is new in it were empty.
 SCHEMA = 1
 HISTORY_SCHEMA = 2
@@ -85,7 +84,7 @@ class Record:
 
 def key_of(service: str, document: str) -> str:
     """The KV key of a service's document."""
-    return f"{ROOT}/{names.service_name(service)}/{document}"
+    return f"{names.KV_ROOT}/{names.service_name(service)}/{document}"
 
 
 def write_document(document: str, service: str, content: Mapping[str, Any], *, now: float, signing: Signing) -> str:

@@ -102,6 +102,9 @@ def endpoint(address: str, port_number: int) -> str:
     return f"[{host}]:{port(port_number)}" if ":" in host else f"{host}:{port(port_number)}"
 
 
+# Everything that Consul KV holds of ours is below it.
+KV_ROOT = "autoscale"
+
 # Begins the names of our sections in a balancer's configuration.
 SECTION_PREFIX = "autoscale_"
 

@@ -11,24 +11,24 @@ from typing import Callable, Sequence
 
 from .._clients.consul import Consul
 from .._domain.consul_rights import Right, agent, key, lacks, node, service, session
-from .._domain.documents import ROOT
 from .._domain.errors import AutoscaleError
+from .._domain.names import KV_ROOT
 from .rights import missing, own_node
 
 Wanted = Callable[[str, Sequence[str]], Sequence[Right]]
 
 
 def _of_controller(own_node: str, _services: Sequence[str]) -> Sequence[Right]:
-    return (key(f"{ROOT}/", "write-prefix"), session(own_node), node(), service(), agent(own_node))
+    return (key(f"{KV_ROOT}/", "write-prefix"), session(own_node), node(), service(), agent(own_node))
 
 
 def _of_host(own_node: str, services: Sequence[str]) -> Sequence[Right]:
     # Renewing a session needs the right on its node, which is that of the controller's agent.
-    return (*(service(name, "write") for name in services or [""]), node(own_node), key(f"{ROOT}/"), session(), agent(own_node))
+    return (*(service(name, "write") for name in services or [""]), node(own_node), key(f"{KV_ROOT}/"), session(), agent(own_node))
 
 
 def _of_balancer(own_node: str, _services: Sequence[str]) -> Sequence[Right]:
-    return (key(f"{ROOT}/"), session(), agent(own_node))
+    return (key(f"{KV_ROOT}/"), session(), agent(own_node))
 
 
 _WANTED: dict[str, Wanted] = {"controller": _of_controller, "host": _of_host, "balancer": _of_balancer}

@@ -15,6 +15,7 @@ import time
 
 from .._clients.consul import Consul
 from .._domain.errors import LockLost
+from .._domain.names import KV_ROOT
 
 # A wait polls often; the session's time to live is many times this.
 RENEW_EVERY_SECONDS = 5.0
@@ -22,7 +23,7 @@ RENEW_EVERY_SECONDS = 5.0
 
 def lock_key(service: str) -> str:
     """The KV key of a service's lock."""
-    return f"autoscale/{service}/lock"
+    return f"{KV_ROOT}/{service}/lock"
 
 
 class Lease:

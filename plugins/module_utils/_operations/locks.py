@@ -20,9 +20,10 @@ from typing import Iterable, Iterator, NamedTuple
 
 from .._clients.consul import Consul
 from .._domain.errors import AutoscaleError, LockLost
+from .._domain.names import KV_ROOT
 from .lease import lock_key
 
-FLEET_LOCK = "autoscale/lock"
+FLEET_LOCK = f"{KV_ROOT}/lock"
 SCHEMA = 1
 _POLL_SECONDS = 0.25
 _RENEW_SHARE = 3.0
@@ -164,7 +165,7 @@ def release(consul: Consul, session: str, keys: Iterable[str] | None = None) -> 
 
 def held_by(consul: Consul, session: str) -> tuple[str, ...]:
     """The keys of the locks that a session holds."""
-    locks = [key for key in consul.kv_keys("autoscale/") if key == FLEET_LOCK or key.endswith("/lock")]
+    locks = [key for key in consul.kv_keys(f"{KV_ROOT}/") if key == FLEET_LOCK or key.endswith("/lock")]
     entries = [consul.kv_get(key) for key in locks]
     return tuple(entry.key for entry in entries if entry is not None and entry.session == session)
 

@@ -12,7 +12,6 @@ from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import consul_rights, names
-from .._domain.documents import ROOT
 from .._domain.errors import AutoscaleError
 from .._domain.maintenance import due
 from .._domain.registration import Registered, registered
@@ -159,7 +158,7 @@ def _since(text: str, index: int) -> float | None:
 
 def _key(node: str) -> str:
     # No service has such a name.
-    return f"{ROOT}/_nodes/{node}/dead"
+    return f"{names.KV_ROOT}/_nodes/{node}/dead"
 
 
 def _state(member: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import consul_rights, names
-from .._domain.documents import ROOT, Record, Signing, key_of, read_record, write_document
+from .._domain.documents import Record, Signing, key_of, read_record, write_document
 from .._domain.errors import AutoscaleError
 from .guarded_writes import Conflict, write_guarded
 from .rights import require
@@ -42,8 +42,8 @@ def read_records(consul: Consul, signing: Signing, wanted: Iterable[str] = ()) -
     documents: dict[str, dict[str, str]] = {}
     indices: dict[str, dict[str, int]] = {}
     locks: dict[str, Mapping[str, Any]] = {}
-    for entry in consul.kv_tree(f"{ROOT}/"):
-        service, _slash, document = entry.key[len(ROOT) + 1 :].partition("/")
+    for entry in consul.kv_tree(f"{names.KV_ROOT}/"):
+        service, _slash, document = entry.key[len(names.KV_ROOT) + 1 :].partition("/")
         if not document or not names.SERVICE_NAME.fullmatch(service):
             continue
         if document == "lock":
@@ -63,7 +63,7 @@ def read_records(consul: Consul, signing: Signing, wanted: Iterable[str] = ()) -
         except AutoscaleError as error:
             problems[service] = error.message
         except (KeyError, TypeError, ValueError) as error:
-            problems[service] = f"Consul KV {ROOT}/{service}: a document is damaged ({type(error).__name__}: {error})"
+            problems[service] = f"Consul KV {names.KV_ROOT}/{service}: a document is damaged ({type(error).__name__}: {error})"
         else:
             records[service] = dataclasses.replace(record, lock=locks.get(service))
     return Records(records, problems)
@@ -74,7 +74,7 @@ def _require_readable(consul: Consul, documents: Mapping[str, Mapping[str, str]]
 
     Where nothing at all is there, the read itself has made sure.
     """
-    keys = [f"{ROOT}/{name}/" for name in wanted if name not in documents] if documents else []
+    keys = [f"{names.KV_ROOT}/{name}/" for name in wanted if name not in documents] if documents else []
     keys += [key_of(name, "scale") for name, texts in documents.items() if "release" in texts and "scale" not in texts]
     require(consul, [consul_rights.key(key) for key in keys], f"showed nothing at {', '.join(keys)}")
 

@@ -12,8 +12,9 @@ from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import consul_rights
-from .._domain.documents import ROOT, Record, Signing, key_of, release_content
+from .._domain.documents import Record, Signing, key_of, release_content
 from .._domain.errors import AutoscaleError, InvalidDescription, quoted
+from .._domain.names import KV_ROOT
 from .._domain.routing import require_targets, require_unrouted
 from .._domain.service import Service
 from . import locks
@@ -144,7 +145,7 @@ def finish_removal(consul: Consul, name: str, *, locking: locks.Locking, check_m
     Raises:
         AutoscaleError: instances of it are still registered.
     """
-    keys = [entry.key for entry in consul.kv_tree(f"{ROOT}/{name}/")]
+    keys = [entry.key for entry in consul.kv_tree(f"{KV_ROOT}/{name}/")]
     if not [key for key in keys if key != lock_key(name)]:
         return Outcome()
     entries, _index = consul.health_service(name, params={"consistent": ""})
@@ -159,4 +160,4 @@ def finish_removal(consul: Consul, name: str, *, locking: locks.Locking, check_m
                 if key != lock_key(name):
                     write_guarded(consul, session, name, [(key, None, None)])
         locks.forget(consul, name)
-    return Outcome((Change(f"Consul KV {ROOT}/{name}/", sorted(keys), None),))
+    return Outcome((Change(f"Consul KV {KV_ROOT}/{name}/", sorted(keys), None),))
