@@ -147,3 +147,20 @@ def test_on_a_full_disk_servers_alone_are_left_as_they_are(small: Balancer, shop
     filler.unlink()
     small.applied(*shops[1:4])
     assert {small.instance() for _turn in range(12)} == set(shops[1:4])
+
+
+def test_on_a_full_disk_what_a_killed_run_left_is_not_taken_for_settled(small: Balancer, shops: list[str]) -> None:
+    """Its process may have another configuration than the file that is put back: until a reload the mark stays."""
+    first = small.pool(*shops[:2])
+    small.bring_in(first)
+    file = small.process.config_dir / FILES[small.kind].format(service="shop")
+    mark = file.with_name(f".{file.name}.before")
+    os.link(file, mark)
+    filler = fill(small.process.folder, 0)
+    tried = small.bring_in(small.pool(*shops[1:4], timeouts={"client": 30}), on_error="report")
+    assert tried["failures"]
+    # Nginx needs no space for a reload, HAProxy writes its servers' state.
+    assert mark.exists() == (small.kind == "haproxy")
+    filler.unlink()
+    assert small.bring_in(first)["reloads"] == (small.kind == "haproxy") and not hidden(small)
+    assert {small.instance() for _turn in range(12)} == set(shops[:2])

@@ -56,7 +56,8 @@ class Reloads:
         """
         texts = {service: None if pool is None else render(pool) for service, pool in pools.items()}
         state_file = self._state_file()
-        self._asked = False
+        # A killed run may have asked before us.
+        self._asked = any(self._folder.unsettled(service) for service in pools)
         # Changes of servers wait: one between the dump and the start of the new worker would be lost.
         with self._runtime.lock(exclusive=True):
             for service in pools:

@@ -45,7 +45,8 @@ class Reloads:
             AutoscaleError: what failed, and that it was put back, or that it could not be.
         """
         works = list(works)
-        self._asked = False
+        # A killed run may have asked before us.
+        self._asked = any(work.unsettled for work in works)
         for work in works:
             self._files.remember(work.service)
         try:
