@@ -49,7 +49,9 @@ EXAMPLES = r"""
 
 - name: Show who is slow
   ansible.builtin.debug:
-    msg: "{{ traffic.services.shop | dict2items | selectattr('value.response_seconds', 'gt', 0.5) | map(attribute='key') }}"
+    msg: "{{ answering | selectattr('value.response_seconds', 'gt', 0.5) | map(attribute='key') }}"
+  vars:
+    answering: "{{ traffic.services.shop | dict2items | selectattr('value.response_seconds') }}"
 """
 
 RETURN = r"""

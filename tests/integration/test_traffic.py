@@ -229,9 +229,7 @@ def test_queue_and_slow_start_hold_for_what_comes_while_it_runs(on_haproxy: Bala
     on_haproxy.applied(*shops[:1], **settings)
     assert on_haproxy.applied(*shops[:2], **settings)["reloads"] == 0
     assert isinstance(on_haproxy.process, HAProxy)
-    stat = on_haproxy.process.command_line("show stat -1 4 -1").lstrip("# ")
-    rows = {row["svname"]: row for row in csv.DictReader(stat.splitlines())}
-    added = rows[f"shop-{shops[1]}"]
+    added = _servers(on_haproxy.process)[f"shop-{shops[1]}"]
     assert (added["slim"], added["qlimit"]) == ("3", "7") and 0 < int(added["throttle"]) < 100
 
 
@@ -249,14 +247,15 @@ def test_requests_that_find_nobody_bring_the_check_forward(on_haproxy: Balancer,
 
         def out() -> bool:
             assert on_haproxy.instance() == shops[0]
-            return _statuses(haproxy)[f"shop-{dying}"] == "DOWN"
+            return _servers(haproxy)[f"shop-{dying}"]["status"] == "DOWN"
 
         wait_until(out, "it is out long before its next check", 20)
 
 
-def _statuses(haproxy: HAProxy) -> dict[str, str]:
+def _servers(haproxy: HAProxy) -> dict[str, dict[str, str]]:
+    """The statistics of all servers."""
     stat = haproxy.command_line("show stat -1 4 -1").lstrip("# ")
-    return {row["svname"]: row["status"] for row in csv.DictReader(stat.splitlines())}
+    return {row["svname"]: row for row in csv.DictReader(stat.splitlines())}
 
 
 @pytest.mark.parametrize(
