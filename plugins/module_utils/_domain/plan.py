@@ -146,7 +146,9 @@ def _bound(made: ServicePlan, situation: Situation, fleet: Fleet, explicit: bool
     made.reach = {host for by_host in made.steps.values() for host in by_host} | {*situation.balancers(fleet)}
     if made.rounds > 1:
         made.reach |= {host.name for host in situation.hosts(fleet) if not host.cordoned}
-        made.reach |= {one.host for one in situation.instances if one.host is not None and not fleet.hosts[one.host].cordoned}
+    if made.rounds > 1 or made.stops:
+        # Another instance may be the one to leave by then.
+        made.reach |= {one.host for one in situation.instances if one.host is not None and fleet.obstacle(one) is None}
     cordoned = situation.cordoned_balancers(fleet)
     if cordoned:
         obstacle = f"nothing is done: its balancer {', '.join(cordoned)} is outside this run (--limit)"

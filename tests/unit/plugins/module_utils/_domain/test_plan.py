@@ -249,6 +249,13 @@ def test_a_balancer_without_a_step_is_in_reach():
     assert (sorted(made.steps), made.reach) == (["stop"], {"app1", "lb1"})
 
 
+def test_whoever_may_leave_is_in_reach():
+    # Under the lock the choice is made again: health or traffic may have changed, and another one leaves.
+    made = planned(situation(SHOP, [ONE, TWO, THREE], 2), fleet(host("app1"), host("app2"), host("lb1")))
+    assert [one.host for one in made.stops] == ["app1"]
+    assert made.reach == {"app1", "app2", "lb1"}
+
+
 def test_a_host_that_is_silent_is_called_so_also_outside_the_run():
     made = planned(situation(SHOP, [ONE, TWO, THREE], 2), fleet(host("app1", alive=False, cordoned=True), host("app2")))
     assert made.notes == ["shop-app1-20001 stays: its host app1 is silent"]
