@@ -191,5 +191,5 @@ def run_check(binary: str, arguments: Sequence[str], what: str) -> tuple[int, st
     except FileNotFoundError:
         raise AutoscaleError(f"{what}'s program {binary!r} is not on this host: install {what.lower()}, or name it by binary") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise AutoscaleError(f"could not run {' '.join(command)}: {error}") from None
+        raise AutoscaleError(f"could not run {found}: {error}") from None
     return done.returncode, done.stdout.decode("utf-8", "replace")

@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from .._domain.errors import AutoscaleError
 from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check
@@ -59,39 +59,41 @@ class ConfigFolder(ServiceFiles):
         return {self.base: self.base_text(), **{path: read_text(path) or "" for path in self._files()}}
 
     def validate(self, replaced: Mapping[str, str | None]) -> None:
-        """Let HAProxy check a staged copy of the folder.
+        """Let HAProxy check the folder with other files in it.
 
         Args:
-            replaced: services whose file is another one in the copy; None leaves it out.
+            replaced: services whose file is another one; None leaves it out.
 
         Raises:
             InvalidConfiguration: with HAProxy's words.
         """
         stage = Path(tempfile.mkdtemp(prefix="autoscale-haproxy-"))
+        files = {path.name: path for path in self._files()}
         try:
-            with disk(f"stage a copy of {self.path} in {stage}"):
-                ours = {self.file(service).name: text for service, text in replaced.items()}
-                for path in self._files():
-                    if path.name not in ours:
-                        (stage / path.name).symlink_to(path.resolve())
-                for name, text in ours.items():
+            with disk(f"stage files of {self.path} in {stage}"):
+                for service, text in replaced.items():
+                    name = self.file(service).name
+                    files.pop(name, None)
                     if text is not None:
-                        (stage / name).write_text(text, encoding="utf-8")
-            self._check(stage)
+                        files[name] = stage / name
+                        files[name].write_text(text, encoding="utf-8")
+            # In the order in which HAProxy reads a folder.
+            self._check([files[name] for name in sorted(files)], stage)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
     def validate_as_is(self) -> None:
         """Let HAProxy check what stands on disk. Raises InvalidConfiguration."""
-        self._check(self.path)
+        self._check([self.path], self.path)
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.iterdir() if path.suffix == ".cfg" and not path.name.startswith("."))
 
-    def _check(self, folder: Path) -> None:
-        code, words = run_check(self._binary, ["-c", "-f", str(self.base), "-f", str(folder)], "HAProxy")
+    def _check(self, paths: Iterable[Path], stage: Path) -> None:
+        options = [word for path in (self.base, *paths) for word in ("-f", str(path))]
+        code, words = run_check(self._binary, ["-c", *options], "HAProxy")
         if code != 0:
-            told = words.replace(str(folder), str(self.path)).splitlines()
+            told = words.replace(str(stage), str(self.path)).splitlines()
             raise InvalidConfiguration("\n".join(([line for line in told if "[ALERT]" in line] or told)[:10]))
 
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Mapping
+from typing import Mapping
 
 # What may go wrong with a request: the instance says so, cannot be reached, or breaks off.
 ERRORS = ("4xx", "5xx", "connection", "response")
@@ -50,9 +50,6 @@ class Traffic:
     def busy(self) -> tuple[float, float]:
         """For comparing instances of one service: what it has to do now, then what it is asked for."""
         return (self.in_flight or 0.0) + (self.queued or 0.0), self.request_rate or 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "error_rates": dict(self.error_rates)}
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

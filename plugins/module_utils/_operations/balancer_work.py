@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any, Callable, Iterable, Iterator, Mapping, TypeVar
 
 from .._clients.config_files import ServiceFiles
@@ -42,7 +43,7 @@ class Work:
         self.text = folder.read(self.service)
         self.unsettled = folder.unsettled(self.service)
 
-    @property
+    @functools.cached_property
     def wanted_text(self) -> str | None:
         return None if self.pool is None else self._render(self.pool)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import observation as seen
@@ -102,13 +102,10 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
     catalog = read_catalog(consul, by_service, nodes, now)
     by_service = {name: record for name, record in by_service.items() if name not in catalog.hidden}
     observed = observations(by_service, catalog, lambda wanted: {} if request.keep_count else read_metrics(wanted, sources, now), now)
-    situations = _with_traffic(
-        [
-            Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
-            for name, record in by_service.items()
-        ],
-        sources,
-    )
+    situations = [
+        Situation(record, _decision(record, observed[name], request, now), catalog.instances.get(name, ()))
+        for name, record in by_service.items()
+    ]
     hosts = known_hosts(request.hosts, catalog)
     fleet = Fleet(
         hosts=hosts,
@@ -118,11 +115,12 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
         budget=request.budget,
         size=catalog.size,
     )
+    situations = _with_traffic(situations, sources, lambda one: not (request.rollout and one.outdated(fleet)))
     plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit))
     problems = tuple(f"{name}: {problem}" for name, problem in {**records.problems, **catalog.hidden}.items())
     problems += tuple(f"{name}: {line}" for name, lines in catalog.refused.items() for line in lines)
     problems += tuple(problem for made in plans for problem in made.problems)
-    return Picture(situations, plans, catalog, problems, now)
+    return Picture(tuple(situations), plans, catalog, problems, now)
 
 
 def _expected(request: Request) -> tuple[str, ...]:
@@ -134,12 +132,17 @@ def _decision(record: Record, observed: Observation, request: Request, now: floa
     return keep(name, policy, observed) if request.keep_count else decide(name, policy, observed, now)
 
 
-def _with_traffic(situations: Iterable[Situation], sources: Sources) -> tuple[Situation, ...]:
-    """Where instances are to go, say how busy each is; where nobody can say, they go all the same."""
+def _with_traffic(situations: Iterable[Situation], sources: Sources, matters: Callable[[Situation], bool]) -> list[Situation]:
+    """Where some instances are to go, say how busy each is; where nobody can say, they go all the same.
+
+    Args:
+        matters: whether it makes a difference; a rollout takes every one in its turn.
+    """
     found: ByInstance = {}
     with contextlib.suppress(AutoscaleError):
-        found = read_traffic([one.record.service.name for one in situations if len(one.live) > one.decision.desired > 0], sources)
-    return tuple(dataclasses.replace(one, traffic=found.get(one.record.service.name, {})) for one in situations)
+        shrinking = [one.record.service.name for one in situations if len(one.live) > one.decision.desired > 0 and matters(one)]
+        found = read_traffic(shrinking, sources, load_only=True)
+    return [dataclasses.replace(one, traffic=found.get(one.record.service.name, {})) for one in situations]
 
 
 def _with_described(records: Records, described: Iterable[Service]) -> Records:

@@ -55,8 +55,8 @@ class RunningServers:
             self._runtime.add_server(self.backend, server.id, arguments)
             if sticky:
                 self._runtime.make_cookies(self.backend)
-        self._prove(server.id, "added", lambda item: (item.address, item.port, item.weight) == (server.address, server.port, server.weight))
-        self.ready(server.id)
+        there = (server.address, server.port, server.weight)
+        self._bring_in(self._prove(server.id, "added", lambda item: (item.address, item.port, item.weight) == there))
 
     def ready(self, server: str) -> None:
         """Take a server into rotation, from maintenance by way of its check.
@@ -64,8 +64,11 @@ class RunningServers:
         HAProxy takes a server that leaves maintenance as up until a check fails (`init-state` comes with 3.1), and
         `health down` is without effect in maintenance. So: out of maintenance into drain, there down, and then ready.
         """
+        self._bring_in(self.get(server))
+
+    def _bring_in(self, present: Running) -> None:
+        server = present.id
         self._beat()
-        present = self.get(server)
         with self._runtime.lock(exclusive=False):
             if present.state == "maint" and present.checked:
                 self._runtime.set_state(self.backend, server, "drain")
@@ -124,10 +127,11 @@ class RunningServers:
             return self._runtime.loads(item.backend_id)
         return {}
 
-    def _prove(self, server: str, what: str, holds: Callable[[Running], bool]) -> None:
+    def _prove(self, server: str, what: str, holds: Callable[[Running], bool]) -> Running:
         seen = self.get(server)
         if not holds(seen):
             raise HAProxyError(f"HAProxy at {self._runtime.path} took '{what}' for {self.backend}/{server}, but shows {describe(seen)}")
+        return seen
 
 
 def describe(item: Running | None) -> dict[str, Any] | None:

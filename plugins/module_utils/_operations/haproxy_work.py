@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .._clients.config_files import ServiceFiles
 from .._clients.haproxy import NoSuchBackend, Runtime
 from .._domain.names import section_name
@@ -46,14 +48,14 @@ class HAProxyWork(Work):
         # Also when its file is gone: the process goes on with what it has.
         return self.running is not None and (self.text is None or self.unsettled)
 
-    @property
+    @functools.cached_property
     def structural(self) -> bool:
-        """Whether only a reload gets there."""
+        """Whether only a reload gets from what was seen to what is wanted."""
         if self.unsettled or self.pool is None:
             return self.unsettled or self.text is not None or self.running is not None
         return self.running is None or not same_structure(self.pool, self.text)
 
-    @property
+    @functools.cached_property
     def differs(self) -> bool:
         if self.structural or self.text != self.wanted_text:
             return True

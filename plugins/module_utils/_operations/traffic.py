@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, Mapping
@@ -41,13 +42,18 @@ _QUERIES = {
         " or rate(nginx_http_request_duration_seconds_count{%(which)s}[%(window)ds])) > 0)"
     ),
 }
+# What tells how busy an instance is.
+_LOAD = ("in_flight", "queued", "answers")
 
 
-def read_traffic(services: Iterable[str], sources: Sources) -> ByInstance:
+def read_traffic(services: Iterable[str], sources: Sources, *, load_only: bool = False) -> ByInstance:
     """What balancers see, by service and instance; an instance that no balancer knows is left out.
 
     Prometheus is asked where there is one, with rates over its window; HAProxy's statistics otherwise, with those of the last second and
     without rates of errors.
+
+    Args:
+        load_only: what comes in and is at work is enough.
 
     Raises:
         AutoscaleError: there is no source, or it does not answer.
@@ -56,7 +62,7 @@ def read_traffic(services: Iterable[str], sources: Sources) -> ByInstance:
     if not wanted:
         return {}
     if sources.prometheus is not None:
-        return _from_prometheus(wanted, sources.prometheus, sources.window_seconds)
+        return _from_prometheus(wanted, sources.prometheus, sources.window_seconds, _LOAD if load_only else tuple(_QUERIES))
     if sources.haproxy:
         return _from_haproxy(wanted, sources.haproxy)
     raise AutoscaleError("no source of traffic is configured: set autoscale_prometheus_url or autoscale_haproxy_stats_urls")
@@ -65,24 +71,25 @@ def read_traffic(services: Iterable[str], sources: Sources) -> ByInstance:
 def outcome(services: Iterable[str], sources: Sources) -> Outcome:
     """The same, as a module returns it."""
     read = read_traffic(services, sources)
-    return Outcome(facts={"services": {service: {name: one.to_dict() for name, one in found.items()} for service, found in read.items()}})
+    shown = {service: {name: dataclasses.asdict(one) for name, one in found.items()} for service, found in read.items()}
+    return Outcome(facts={"services": shown})
 
 
-def _from_prometheus(services: list[str], prometheus: Prometheus, window: float) -> ByInstance:
+def _from_prometheus(services: list[str], prometheus: Prometheus, window: float, queries: tuple[str, ...]) -> ByInstance:
     # Names of services have no characters that mean something in a regular expression.
     asked = {"which": f'service=~"{"|".join(services)}",instance_id!=""', "window": max(1, math.ceil(window))}
-    with ThreadPoolExecutor(max_workers=len(_QUERIES)) as pool:
-        answers = dict(zip(_QUERIES, pool.map(lambda query: prometheus.query(query % asked), _QUERIES.values())))
+    with ThreadPoolExecutor(max_workers=len(queries)) as pool:
+        answers = dict(zip(queries, pool.map(lambda name: prometheus.query(_QUERIES[name] % asked), queries)))
     found: dict[str, dict[str, dict[str, Any]]] = {service: {} for service in services}
 
     def of(sample: Sample) -> dict[str, Any]:
         return found[sample.labels["service"]].setdefault(sample.labels["instance_id"], {"error_rates": {}})
 
     for field in ("in_flight", "queued", "response_seconds"):
-        for sample in answers[field]:
+        for sample in answers.get(field, ()):
             of(sample)[field] = sample.value
     for name in ("connection", "response"):
-        for sample in answers[name]:
+        for sample in answers.get(name, ()):
             of(sample)["error_rates"][name] = sample.value
     for sample in answers["answers"]:
         one, kind = of(sample), f"{sample.labels.get('code', '')[:1]}xx"
@@ -105,12 +112,8 @@ def _from_haproxy(services: list[str], balancers: Iterable[HaproxyStats]) -> ByI
 
 def _of_row(row: ProxyRow) -> Traffic:
     return Traffic(
-        request_rate=_number(row.rate),
+        request_rate=row.rate,
         response_seconds=None if row.rtime is None or not row.rate else row.rtime / 1000,
-        in_flight=_number(row.scur),
-        queued=_number(row.qcur),
+        in_flight=row.scur,
+        queued=row.qcur,
     )
-
-
-def _number(value: int | None) -> float | None:
-    return None if value is None else float(value)
