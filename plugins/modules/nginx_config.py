@@ -20,16 +20,18 @@ description:
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 notes:
-  - The base configuration includes C(<config_dir>/*.conf) inside its C(http) block, and Nginx runs with a master process.
+  - The base configuration includes C(<config_dir>/*.conf) inside its C(http) block, and Nginx runs with a master process. For
+    O(pools[].mode=tcp) it includes C(<config_dir>/*.stream) inside its C(stream) block.
   - Open-source Nginx does not check instances by itself. An instance is a part of the pool when it is healthy for Consul.
 options:
   pools:
     description:
       - The pools. An empty list does nothing.
       - Nginx makes no use of O(pools[].check).
-      - O(pools[].max_connections), O(pools[].max_queue), O(pools[].slow_start) and O(pools[].mode=tcp) are refused, since Nginx cannot do
-        them, and so are O(pools[].sticky_cookie) before 1.29.6 and O(pools[].servers[].backup) with an algorithm that hashes or draws.
-      - Without any O(pools[].servers), requests are answered with 503.
+      - O(pools[].max_connections), O(pools[].max_queue) and O(pools[].slow_start) are refused, since Nginx cannot do them, and so are
+        O(pools[].sticky_cookie) before 1.29.6 and O(pools[].servers[].backup) with an algorithm that hashes or draws.
+      - Without any O(pools[].servers), requests are answered with 503, and connections are closed with O(pools[].mode=tcp).
+      - A service that is there does not change its O(pools[].mode); remove it first.
   wait_timeout:
     description: Seconds for old workers to end, where servers or services go.
 extends_documentation_fragment:

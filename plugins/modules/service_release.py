@@ -116,12 +116,13 @@ def operation(params, check_mode):
     if params["state"] == "absent":
         return releases.finish_removal(consul_from(params), names.service_name(params["name"]), **locking)
     services = described_from(params)
+    balancers = kinds_of(params["hosts"], params["groups"].get(params["balancers"], ()))
     if params["groups"]:
         require_known_groups(services, params["groups"])
-        require_balanceable(services, kinds_of(params["hosts"], params["groups"].get(params["balancers"], ())))
+        require_balanceable(services, balancers)
     if params["state"] == "valid":
         return Outcome(facts={"services": [service.name for service in services]})
-    return releases.publish(consul_from(params), services, signing_from(params), **locking)
+    return releases.publish(consul_from(params), services, signing_from(params), balancers=balancers, **locking)
 
 
 def main():

@@ -79,7 +79,7 @@ def fill(consul: Consul, prometheus: Prometheus, size: int, net: str) -> None:
     """Bring Consul to where a deploy and some hours of quiet would have brought it."""
     client, sources = Client(consul.url), Sources(PrometheusClient(prometheus.url))
     described = releases.described(services(size), None)
-    releases.publish(client, described, SIGNING, locking=Locking("bench"), check_mode=False)
+    releases.publish(client, described, SIGNING, balancers={}, locking=Locking("bench"), check_mode=False)
     request = fleet.Request(
         hosts=tuple(hosts(net)), groups={"app": [f"host{number}" for number in range(HOSTS)], "autoscale_balancers": ["lb1"]},
         balancers="autoscale_balancers", explicit=True,

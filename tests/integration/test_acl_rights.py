@@ -57,7 +57,7 @@ def server(network: str, folder: Path) -> Iterator[Consul]:
         make_token(process.url, rules("agent").replace("NODE", "server"), secret=AGENT)
         client = Client(process.url, token=MANAGEMENT)
         described = releases.described({"shop": described_shop()}, None)
-        releases.publish(client, described, SIGNING, locking=locks.Locking("test"), check_mode=False)
+        releases.publish(client, described, SIGNING, balancers={}, locking=locks.Locking("test"), check_mode=False)
         records.write_documents(client, None, records.read_records(client, SIGNING).by_service["shop"], {"scale": {"replicas": 1}}, SIGNING)
         register = {"Name": "shop", "ID": "shop-1", "Port": 20000, "Meta": {"autoscale-service": "shop", "autoscale-version": "1"}}
         client.register_service({**register, "Address": process.address, "Check": {"TTL": "600s", "Status": "passing"}})

@@ -473,12 +473,12 @@ def test_nginx_accepts_every_kind_of_pool(balancer: Balancer, shops: list[str], 
     (tmp_path / "nginx.d").mkdir()
     certificate = str(self_signed(tmp_path / "shop.pem", "shop"))
     version = balancer.version()
-    for golden in GOLDEN.glob("autoscale_*.conf"):
+    for golden in [*GOLDEN.glob("autoscale_*.conf"), *GOLDEN.glob("autoscale_*.stream")]:
         text = golden.read_text().replace("/var/log/nginx/autoscale.log", str(balancer.nginx.access_log))
         # One of them is of a version that has sticky sessions.
         if "    sticky " not in text or version >= STICKY_VERSION:
             (tmp_path / "nginx.d" / golden.name).write_text(text.replace("/etc/ssl/private/shop.pem", certificate))
-    assert len(list((tmp_path / "nginx.d").iterdir())) >= 8
+    assert len(list((tmp_path / "nginx.d").iterdir())) >= 9
     base = tmp_path / "nginx.conf"
     base.write_text(balancer.nginx.base_config.read_text().replace(str(balancer.nginx.config_dir), str(tmp_path / "nginx.d")))
     done = subprocess.run([balancer.nginx.binary, "-t", "-c", str(base)], capture_output=True, text=True, check=False)

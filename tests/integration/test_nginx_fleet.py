@@ -6,19 +6,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.prometheus import Prometheus
-from balancers import NginxView, reloads
+from balancers import NginxView, exported, nginx_ready, reloads
 from descriptions import shop
 from fleet import instances, versions
 from hostile import assert_harmless, hostile_catalog, traces
 from lab import Lab
 from load import Load, LoadConfig
-from processes import wait_until
+from processes import http_get, wait_until
 
 PORT = 8150
 
@@ -97,3 +98,24 @@ def test_a_service_that_nobody_has_asked_yet_is_known_and_at_rest(nginx_lab: Lab
     assert run.changed == 0
     assert "requests 0 against a target of 15 asks for 0" in run.output, "neither held nor a problem"
     play("remove", autoscale_service="idle", autoscale_confirm_remove="idle").succeeded()
+
+
+@pytest.mark.faults
+def test_a_service_of_mode_tcp_comes_scales_and_goes(nginx_lab: Lab, play: Any) -> None:
+    described = shop(PORT + 4, ports="25400-25499")
+    raw = {**described, "balance": {**described["balance"], "mode": "tcp"}}
+    play("deploy", autoscale_services={"raw": raw}).succeeded()
+    file = nginx_lab.nginx.config_dir / "autoscale_raw.stream"
+    assert nginx_ready(file.read_text()) == 2
+    play("scale_out", autoscale_service="raw", autoscale_count=1).succeeded()
+    assert nginx_ready(file.read_text()) == 3
+    asked = [json.loads(http_get(f"http://{nginx_lab.address('lb1')}:{PORT + 4}/work?nonce=1"))["instance"] for _turn in range(6)]
+    assert set(asked) == set(instances(nginx_lab, "raw"))
+    wait_until(lambda: exported(http_get(nginx_lab.mtail.metrics_url), "raw") >= 6, "connections are counted")
+    turned = play("deploy", autoscale_services={"raw": described})
+    assert turned.code != 0 and "autoscale_services.raw.balance.mode: must stay tcp for a balancer that is Nginx (lb1)" in turned.output
+    assert nginx_ready(file.read_text()) == 3
+    play("scale_in", autoscale_service="raw", autoscale_count=1).succeeded()
+    assert nginx_ready(file.read_text()) == 2
+    play("remove", autoscale_service="raw", autoscale_confirm_remove="raw").succeeded()
+    assert not file.exists()

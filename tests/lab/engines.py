@@ -45,7 +45,7 @@ def program(name: str, release: str) -> str:
     with (cache / "lock").open("w") as lock:
         # Tests in several processes may want it at the same time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        root = debian.unpacked(RELEASES[release], cache / "debian", release=release)
+        root = debian.unpacked([setup.PROGRAMS[each][1] for each in RELEASES[release]], cache / "debian", release=release)
         script, text = root / name, WRAPPER.format(usr=shlex.quote(str(root / "usr")), program=f"/usr/sbin/{name}")
         if not script.exists() or script.read_text() != text:
             script.write_text(text)

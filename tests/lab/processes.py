@@ -321,7 +321,7 @@ class Nginx(Process):
     """
 
     BASE = """\
-{user}daemon off;
+{module}{user}daemon off;
 master_process on;
 worker_processes 2;
 pid {folder}/nginx.pid;
@@ -351,6 +351,11 @@ http {{
     include {folder}/nginx.d/*.conf;
 }}
 """
+    STREAM = """
+stream {{
+    include {folder}/nginx.d/*.stream;
+}}
+"""
 
     def __init__(self, address: str, folder: Path, *, lab: str, binary: str | None = None) -> None:
         self.address = address
@@ -371,8 +376,16 @@ http {{
         (self.folder / "temp").mkdir(exist_ok=True)
         # Workers of a master that runs as root would be another user, to whom the lab's folder is closed.
         user = "user root root;\n" if os.geteuid() == 0 else ""
-        self.base_config.write_text(self.BASE.format(user=user, folder=self.folder, address=self.address))
+        stream = self.stream_module()
+        text = self.BASE + (self.STREAM if stream else "")
+        load = f"load_module {stream};\n" if stream else ""
+        self.base_config.write_text(text.format(module=load, user=user, folder=self.folder, address=self.address))
         return super().start()
+
+    def stream_module(self) -> Path | None:
+        """Debian's module of Nginx for mode tcp, beside an unpacked program or on the system itself."""
+        places = (Path(self.binary).resolve().parent, Path("/"))
+        return next((path for place in places if (path := place / "usr/lib/nginx/modules/ngx_stream_module.so").exists()), None)
 
     def workers(self) -> list[int]:
         """The pids of the master's children."""

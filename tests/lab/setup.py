@@ -41,7 +41,8 @@ PROGRAMS = {
     "consul": ("CONSUL_BINARY", "consul"),
     "haproxy": ("HAPROXY_BINARY", "haproxy"),
     "mtail": ("MTAIL_BINARY", "mtail"),
-    "nginx": ("NGINX_BINARY", "nginx"),
+    # With Nginx, which it depends on.
+    "nginx": ("NGINX_BINARY", "libnginx-mod-stream"),
     "prometheus": ("PROMETHEUS_BINARY", "prometheus"),
     "promtool": ("PROMTOOL_BINARY", "prometheus"),
 }

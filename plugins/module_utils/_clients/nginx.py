@@ -14,18 +14,22 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import Mapping
+from typing import Iterator, Mapping
 
 from .._domain.errors import AutoscaleError
 from .._domain.nginx_syntax import Directive, directives
 from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check
 from .master_process import MasterProcess
 
+# The block that a service's file is for, by the file's suffix; the balance mode of a service is that of its block.
+_BLOCKS = {".conf": "http", ".stream": "stream"}
+_SUFFIXES = {"http": ".conf", "tcp": ".stream"}
 _WORKER, _RETIRING = "nginx: worker process", "nginx: worker process is shutting down"
 
 
 class NginxFiles(ServiceFiles):
-    """The folder with one file per service, which the base configuration includes inside its http block.
+    """The folder with one file per service, which the base configuration includes: *.conf inside its http block, *.stream inside its
+    stream block, if it has one.
 
     Args:
         path: the folder; files of others in it are left alone.
@@ -34,13 +38,43 @@ class NginxFiles(ServiceFiles):
     """
 
     def __init__(self, path: str, base: str, binary: str) -> None:
-        super().__init__(path, "autoscale_{service}.conf")
+        super().__init__(path, "autoscale_{service}")
         self.base = Path(base)
         self._binary = binary
+        self._suffixes: dict[str, str] = {}
+
+    def file(self, service: str) -> Path:
+        path = super().file(service)
+        return path.with_name(path.name + self._suffixes.get(service, ".conf"))
+
+    def place(self, service: str, mode: str | None) -> None:
+        """Say which block the file of a service is for, before anything else is asked about the service.
+
+        Args:
+            mode: http or tcp; None where the file that is there decides.
+
+        Raises:
+            AutoscaleError: its file is for the other block, or the base configuration does not include such files.
+        """
+        there = [suffix for suffix in _BLOCKS if self._is_there(service, suffix)]
+        suffix = _SUFFIXES[mode] if mode is not None else there[0] if there else ".conf"
+        self._suffixes[service] = suffix
+        others = [other for other in there if other != suffix]
+        if others:
+            raise AutoscaleError(
+                f"{service} has the file {super().file(service)}{others[0]}, for Nginx's {_BLOCKS[others[0]]} block, and does not change "
+                f"between the modes http and tcp: remove it first, with the playbook remove or with state absent"
+            )
+        if suffix == ".stream":
+            self._require_include(suffix)
+
+    def _is_there(self, service: str, suffix: str) -> bool:
+        self._suffixes[service] = suffix
+        return self.file(service).exists() or self.unsettled(service)
 
     def require(self) -> None:
         """Raise AutoscaleError when the folder or the base configuration is missing, or does not include the folder."""
-        self._includes(self.base_text())
+        self._require_include(".conf")
 
     def base_text(self) -> str:
         text = read_text(self.base)
@@ -110,27 +144,34 @@ class NginxFiles(ServiceFiles):
     def _staged_text(self, services: Path) -> str:
         """The base configuration, with the stage in place of our folder."""
         text = self.base_text()
-        for directive in reversed(self._includes(text)):
+        for directive in reversed(list(self._includes(text))):
             begin, end = directive.span
-            text = f'{text[:begin]}"{services}/*.conf"{text[end:]}'
+            text = f'{text[:begin]}"{services}/*{Path(directive.words[1]).suffix}"{text[end:]}'
         return text
 
-    def _includes(self, text: str) -> list[Directive]:
-        found = [one for one in directives(text) if one.blocks == ("http",) and self._is_ours(self._pattern_of(one))]
-        if not found:
+    def _includes(self, text: str) -> Iterator[Directive]:
+        """Where the base configuration includes our folder, each in the block that it is for."""
+        for one in directives(text):
+            pattern = self._pattern_of(one)
+            if pattern is not None and self._is_ours(pattern) and one.blocks == (_BLOCKS[pattern.suffix],):
+                yield one
+
+    def _require_include(self, suffix: str) -> None:
+        if not any(Path(one.words[1]).suffix == suffix for one in self._includes(self.base_text())):
+            block, line = _BLOCKS[suffix], f"include {self.path}/*{suffix};"
+            how = f"'{line}'" if block == "http" else f"'stream {{ {line} }}', and load the stream module (Debian's libnginx-mod-stream)"
             raise AutoscaleError(
-                f"Nginx's base configuration {self.base} does not include {self.path}/*.conf inside its http block: add to it the line "
-                f"'include {self.path}/*.conf;'"
+                f"Nginx's base configuration {self.base} does not include {self.path}/*{suffix} inside its {block} block: "
+                f"add to it the line {how}"
             )
-        return found
 
     def _pattern_of(self, directive: Directive) -> Path | None:
         """The path that an include directive names, as Nginx finds it."""
         is_include = directive.words[0] == "include" and len(directive.words) == 2
         return self.base.parent / directive.words[1] if is_include else None
 
-    def _is_ours(self, pattern: Path | None) -> bool:
-        return pattern is not None and pattern.name == "*.conf" and os.path.realpath(pattern.parent) == os.path.realpath(self.path)
+    def _is_ours(self, pattern: Path) -> bool:
+        return pattern.name in {f"*{suffix}" for suffix in _BLOCKS} and os.path.realpath(pattern.parent) == os.path.realpath(self.path)
 
     def _collect(self, path: Path, found: dict[Path, str]) -> None:
         text = read_text(path)
@@ -140,12 +181,12 @@ class NginxFiles(ServiceFiles):
         for directive in directives(text):
             pattern = self._pattern_of(directive)
             if pattern is not None:
-                included = self._files() if self._is_ours(pattern) else [Path(name) for name in sorted(glob.glob(str(pattern)))]
-                for one in included:
+                ours = [path for path in self._files() if path.suffix == pattern.suffix] if self._is_ours(pattern) else None
+                for one in [Path(name) for name in sorted(glob.glob(str(pattern)))] if ours is None else ours:
                     self._collect(one, found)
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self.path.iterdir() if path.suffix == ".conf" and not path.name.startswith("."))
+        return sorted(path for path in self.path.iterdir() if path.suffix in _BLOCKS and not path.name.startswith("."))
 
     def _check(self, config: Path, shown: Mapping[str, str]) -> None:
         code, words = run_check(self._binary, ["-t", "-c", str(config)], "Nginx")

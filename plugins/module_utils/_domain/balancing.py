@@ -25,11 +25,10 @@ def _given(name: str) -> Callable[[Balance], bool]:
 
 # What Nginx cannot do: key, when it is asked for, and why not, with what to do instead.
 _NOT_ON_NGINX: tuple[tuple[str, Callable[[Balance], bool], str], ...] = (
-    ("mode", lambda balance: balance.mode != "http", f"tcp is not written for Nginx. Use http, {_OR_HAPROXY}"),
     (
         "max_connections",
         _given("max_connections"),
-        "Nginx has no queue, and requests beyond it would fail with 502. Leave it out (scale.max_replicas and the metrics bound the load), "
+        "Nginx has no queue, and what comes beyond it would fail. Leave it out (scale.max_replicas and the metrics bound the load), "
         + _OR_HAPROXY,
     ),
     ("max_queue", _given("max_queue"), f"Nginx has no queue. Leave it out, {_OR_HAPROXY}"),
@@ -68,11 +67,38 @@ def refusal(balance: Balance | None, balancers: Mapping[str, str]) -> str | None
     Args:
         balancers: the kind of each host that balances.
     """
-    on_nginx = sorted(name for name, kind in balancers.items() if kind == NGINX)
+    on_nginx = _on_nginx(balancers)
     if balance is None or not on_nginx:
         return None
-    where = f"must not be given so for a balancer that is Nginx ({', '.join(on_nginx[:5])})"
+    where = f"must not be given so for a balancer that is Nginx ({on_nginx})"
     return "; ".join(f"balance.{key}: {where}. {why}" for key, why in refusals(balance)) or None
+
+
+def require_same_mode(
+    described: Iterable[Service], deployed: Iterable[Service], balancers: Mapping[str, str], path: str = "autoscale_services"
+) -> None:
+    """Raise AutoscaleError for services that would change between http and tcp behind Nginx, which has them in two blocks.
+
+    Args:
+        described: what is about to be deployed.
+        deployed: what is there.
+        balancers: the kind of each host that balances.
+    """
+    on_nginx = _on_nginx(balancers)
+    modes = {service.name: service.balance.mode for service in deployed if service.balance} if on_nginx else {}
+    wrong = [
+        f"{path}.{service.name}.balance.mode: must stay {modes[service.name]} for a balancer that is Nginx ({on_nginx}), "
+        f"got {service.balance.mode}. Remove the service first"
+        for service in described
+        if service.balance and service.balance.mode != modes.get(service.name, service.balance.mode)
+    ]
+    if wrong:
+        raise AutoscaleError("\n".join(wrong), errors=wrong)
+
+
+def _on_nginx(balancers: Mapping[str, str]) -> str:
+    """The first of those that are Nginx, for people."""
+    return ", ".join(sorted(name for name, kind in balancers.items() if kind == NGINX)[:5])
 
 
 def kinds_of(hosts: Iterable[Mapping[str, Any]], balancers: Container[str]) -> dict[str, str]:

@@ -40,11 +40,15 @@ _SERVER_LINE = re.compile(
     + re.escape(_PASSIVE)
     + r"(?P<backup> backup)?(?P<down> down)?; # (?P<id>\S+)"
 )
-# The keys and their order are read by others: what counts the requests of each instance.
+# The keys and their order are read by others: what counts the requests of each instance. A connection of mode tcp is one when it ends.
 _LOG_FORMAT = (
-    '{{"service":"{service}","instance":"${instance}","upstream":"$upstream_addr","method":"$request_method","status":"$status",'
-    '"seconds":"$request_time","upstream_seconds":"$upstream_response_time"}}'
+    '{{"service":"{service}","instance":"${instance}","upstream":"$upstream_addr","method":"{method}","status":"{status}",'
+    '"seconds":"{seconds}","upstream_seconds":"{upstream_seconds}"}}'
 )
+_LOGGED = {
+    "http": {"method": "$request_method", "status": "$status", "seconds": "$request_time", "upstream_seconds": "$upstream_response_time"},
+    "tcp": {"method": "$protocol", "status": "$status", "seconds": "$session_time", "upstream_seconds": "$upstream_session_time"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Site:
 
 
 def render(pool: Pool, site: Site) -> str:
-    """The service's file, for Nginx's http block."""
+    """The service's file, for Nginx's http block, or for its stream block in mode tcp."""
     return "\n".join(_lines(pool, site)) + "\n"
 
 
@@ -119,9 +123,16 @@ def _lines(pool: Pool, site: Site) -> Iterator[str]:
     yield f"log_format {_log_format(service)} escape=json"
     routed = bool(balance.routes)
     told = (f"${_variable(service, 'routed')}", _variable(service, "answered")) if routed else (service, _variable(service, "instance"))
-    yield f"    '{_LOG_FORMAT.format(service=told[0], instance=told[1])}';"
+    logged = _LOGGED[balance.mode]
+    if balance.mode == "tcp" and not pool.servers:
+        # Nginx calls it a success to have closed the connection.
+        logged = {**logged, "status": "503"}
+    yield f"    '{_LOG_FORMAT.format(service=told[0], instance=told[1], **logged)}';"
     yield ""
-    yield from _maps(pool)
+    yield from _instance_maps(pool)
+    if balance.mode == "http":
+        yield from _request_maps(pool)
+    yield ""
     if balance.rate_limit is not None:
         yield f"limit_req_zone $binary_remote_addr zone={section}_clients:10m rate={balance.rate_limit:d}r/s;"
         yield ""
@@ -131,6 +142,10 @@ def _lines(pool: Pool, site: Site) -> Iterator[str]:
     if pool.endpoint is None:
         return
     yield "server {"
+    if balance.mode == "tcp":
+        yield from (f"    {line};" for line in _tcp_server(pool, site, pool.endpoint))
+        yield "}"
+        return
     yield from (f"    {line};" for line in _server(pool, site, pool.endpoint))
     yield "    location / {"
     if balance.routes:
@@ -141,7 +156,7 @@ def _lines(pool: Pool, site: Site) -> Iterator[str]:
     yield "}"
 
 
-def _maps(pool: Pool) -> Iterator[str]:
+def _instance_maps(pool: Pool) -> Iterator[str]:
     service = pool.service
     last = _variable(service, "last")
     yield "# The instance that answered: the last of those that were tried."
@@ -151,6 +166,10 @@ def _maps(pool: Pool) -> Iterator[str]:
     for server in pool.servers:
         yield f'    "{_map_key(names.endpoint(server.address, server.port))}" "{names.instance_id(server.id)}";'
     yield "}"
+
+
+def _request_maps(pool: Pool) -> Iterator[str]:
+    service = pool.service
     yield "# For other services' routes; empty without instances."
     yield f'map "" ${_variable(service, "to")} {{ default "{names.section_name(service) if pool.servers else ""}"; }}'
     if pool.balance.routes:
@@ -161,7 +180,6 @@ def _maps(pool: Pool) -> Iterator[str]:
     if header is not None:
         yield "# Requests without it are spread."
         yield f'map {header} ${_variable(service, "key")} {{ default {header}; "" $request_id; }}'
-    yield ""
 
 
 def _route_maps(pool: Pool) -> Iterator[str]:
@@ -204,6 +222,9 @@ def _upstream(pool: Pool, section: str) -> Iterator[str]:
     if balance.sticky_cookie is not None:
         secure = " secure" if balance.certificate is not None else ""
         yield f"    sticky cookie {balance.sticky_cookie} path=/ httponly{secure};"
+    if balance.mode == "tcp":
+        yield "}"
+        return
     yield "    keepalive 32;"
     # Shorter than any application's: a POST on a connection that the application closes just then would fail.
     yield "    keepalive_timeout 1s;"
@@ -211,19 +232,11 @@ def _upstream(pool: Pool, section: str) -> Iterator[str]:
 
 
 def _server(pool: Pool, site: Site, endpoint: tuple[str, int]) -> Iterator[str]:
-    balance, listen = pool.balance, names.endpoint(*endpoint)
-    if balance.certificate is None:
-        yield f"listen {listen}"
-    else:
-        older = site.version < HTTP2_VERSION
-        yield f"listen {listen} ssl" + (" http2" if older else "")
-        if not older:
-            yield "http2 on"
-        yield f"ssl_certificate {balance.certificate}"
-        yield f"ssl_certificate_key {balance.certificate}"
-        yield "ssl_protocols TLSv1.2 TLSv1.3"
-        yield f"ssl_ciphers {TLS_CIPHERS}"
-        yield "ssl_session_tickets off"
+    balance = pool.balance
+    older = site.version < HTTP2_VERSION
+    yield from _listen(balance, endpoint, " http2" if older else "")
+    if balance.certificate is not None and not older:
+        yield "http2 on"
     yield "server_tokens off"
     yield f"access_log {site.access_log} {_log_format(pool.service)}"
     # How much a request may carry is the service's to say, as it is behind HAProxy.
@@ -235,6 +248,35 @@ def _server(pool: Pool, site: Site, endpoint: tuple[str, int]) -> Iterator[str]:
     if site.version >= MIN_TIMEOUT_VERSION:
         # Across a reload an idle keep-alive connection gets one more answer, with "Connection: close", and no reset.
         yield "keepalive_min_timeout 5s"
+
+
+def _listen(balance: Balance, endpoint: tuple[str, int], with_tls: str = "") -> Iterator[str]:
+    """Args: with_tls: further parameters of a listener with a certificate."""
+    if balance.certificate is None:
+        yield f"listen {names.endpoint(*endpoint)}"
+        return
+    yield f"listen {names.endpoint(*endpoint)} ssl{with_tls}"
+    yield f"ssl_certificate {balance.certificate}"
+    yield f"ssl_certificate_key {balance.certificate}"
+    yield "ssl_protocols TLSv1.2 TLSv1.3"
+    yield f"ssl_ciphers {TLS_CIPHERS}"
+    yield "ssl_session_tickets off"
+
+
+def _tcp_server(pool: Pool, site: Site, endpoint: tuple[str, int]) -> Iterator[str]:
+    balance = pool.balance
+    yield from _listen(balance, endpoint)
+    yield f"access_log {site.access_log} {_log_format(pool.service)}"
+    if not pool.servers:
+        yield 'return ""'
+        return
+    yield f"proxy_pass {names.section_name(pool.service)}"
+    # Another instance is tried only where the connection could not be opened.
+    yield "proxy_next_upstream_tries 3"
+    yield "proxy_next_upstream_timeout 10s"
+    yield f"proxy_connect_timeout {_time(balance.timeouts.connect)}"
+    # One time-out is for both sides: whichever would be over first behind HAProxy.
+    yield f"proxy_timeout {_time(min(balance.timeouts.client, balance.timeouts.response))}"
 
 
 def _proxy(pool: Pool, section: str) -> Iterator[str]:

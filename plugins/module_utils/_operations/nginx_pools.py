@@ -111,6 +111,7 @@ def carry_out(
     with files.lock(LOCK_SECONDS):
         for work in works:
             with work.attempt():
+                files.place(work.service, work.pool.balance.mode if work.pool else None)
                 work.look(files)
         changed = [work for work in works if not work.broken and work.differs]
         refuse_taken_endpoints(files, changed, [work for work in changed if work.new_listener], listen_endpoints)

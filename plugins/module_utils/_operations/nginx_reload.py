@@ -14,7 +14,7 @@ from .._clients.nginx import ErrorLog, Master, NginxFiles
 from .._domain import names
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.pool import Pool
-from .balancer_files import answers
+from .balancer_files import answers, listens
 from .balancer_work import Work
 
 _POLL_SECONDS = 0.05
@@ -116,7 +116,11 @@ def _require_listener(pool: Pool) -> None:
     """The new workers answer. What they answer to is no request, and in the access log it makes the service known before its first one."""
     if pool.endpoint is None:
         return
-    if not answers(*pool.endpoint, b"autoscale\r\n\r\n", timeout=2.0).startswith(b"HTTP/1.1 400 "):
+    if pool.balance.mode == "tcp":
+        there = listens(*pool.endpoint, timeout=2.0)
+    else:
+        there = answers(*pool.endpoint, b"autoscale\r\n\r\n", timeout=2.0).startswith(b"HTTP/1.1 400 ")
+    if not there:
         raise AutoscaleError(f"after the reload nothing answers at {names.endpoint(*pool.endpoint)}, the listener of {pool.service}")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Iterable, Mapping
 
 from .._clients.consul import Consul
 from .._domain import consul_rights
+from .._domain.balancing import require_same_mode
 from .._domain.documents import Record, Signing, key_of, release_content
 from .._domain.errors import AutoscaleError, InvalidDescription, quoted
 from .._domain.names import KV_ROOT
@@ -82,20 +83,31 @@ def _load(path: str) -> Any:
         raise AutoscaleError(f"{path}: cannot be read as YAML: {error}") from None
 
 
-def publish(consul: Consul, services: Iterable[Service], signing: Signing, *, locking: locks.Locking, check_mode: bool) -> Outcome:
+def publish(
+    consul: Consul,
+    services: Iterable[Service],
+    signing: Signing,
+    *,
+    balancers: Mapping[str, str],
+    locking: locks.Locking,
+    check_mode: bool,
+) -> Outcome:
     """Publish descriptions as releases; an equal one is left as it is.
 
     Args:
+        balancers: the kind of each host that balances.
         locking: how the services' locks are taken.
 
     Raises:
-        AutoscaleError: a service is locked by another run; nothing was published then.
+        AutoscaleError: a service is locked by another run, or cannot follow what is deployed; nothing was published then.
     """
     services = tuple(services)
     if not services:
         raise AutoscaleError("no service is described: set autoscale_services, or autoscale_services_dir to a folder of descriptions")
     recorded = read_records(consul, signing, [service.name for service in services])
-    require_targets(services, (record.service for record in recorded.by_service.values() if not record.removing))
+    deployed = [record.service for record in recorded.by_service.values() if not record.removing]
+    require_targets(services, deployed)
+    require_same_mode(services, deployed, balancers)
     refused = [f"{name}: {text}" for name, text in recorded.problems.items() if name in {service.name for service in services}]
     changes = []
     writes = []

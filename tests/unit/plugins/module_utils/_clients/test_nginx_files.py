@@ -61,6 +61,50 @@ def test_the_folder_has_to_be_included_inside_http(tmp_path: Path, base: str, we
         tree.require()
 
 
+BOTH = "http { include HOME/conf.d/*.conf; } stream { include conf.d/*.stream; }"
+
+
+def test_a_service_of_mode_tcp_has_its_file_in_the_stream_block(tmp_path: Path) -> None:
+    tree = files(tmp_path, BOTH)
+    tree.place("shop", "http")
+    tree.place("raw", "tcp")
+    tree.write("shop", "server { listen 1; }")
+    tree.write("raw", "server { listen 2; }")
+    assert {path.name for path in tree.texts()} == {"nginx.conf", "autoscale_shop.conf", "autoscale_raw.stream"}
+    # Whoever comes later and does not know the mode finds it.
+    later = files(tmp_path, BOTH)
+    for service in ("shop", "raw", "none"):
+        later.place(service, None)
+    assert (later.read("shop"), later.read("raw"), later.read("none")) == ("server { listen 1; }", "server { listen 2; }", None)
+
+
+def test_the_mode_does_not_change_while_the_service_is_there(tmp_path: Path) -> None:
+    tree = files(tmp_path, BOTH)
+    tree.place("shop", "tcp")
+    tree.write("shop", "server { listen 1; }")
+    with pytest.raises(AutoscaleError, match=r"shop has the file .*/autoscale_shop\.stream, for Nginx's stream block, .* remove it first"):
+        files(tmp_path, BOTH).place("shop", "http")
+    # Nor after a run that was killed when it had removed the file.
+    tree.remember("shop")
+    tree.write("shop", None)
+    with pytest.raises(AutoscaleError, match="stream block"):
+        files(tmp_path, BOTH).place("shop", "http")
+    later = files(tmp_path, BOTH)
+    later.place("shop", None)
+    assert later.unsettled("shop")
+
+
+@pytest.mark.parametrize(
+    "base", ["http { include HOME/conf.d/*.conf; }", "http { include HOME/conf.d/*.conf; include HOME/conf.d/*.stream; }"]
+)
+def test_the_folder_has_to_be_included_inside_stream_only_for_mode_tcp(tmp_path: Path, base: str) -> None:
+    tree = files(tmp_path, base)
+    tree.require()
+    tree.place("shop", "http")
+    with pytest.raises(AutoscaleError, match=r"does not include .*/conf\.d/\*\.stream inside its stream block: .*libnginx-mod-stream"):
+        tree.place("raw", "tcp")
+
+
 @pytest.mark.parametrize(
     ("base", "expected"),
     [

@@ -7,7 +7,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import kinds_of, refusal, require_balanceable
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import (
+    kinds_of,
+    refusal,
+    require_balanceable,
+    require_same_mode,
+)
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError
 from ansible_collections.microservices.autoscale.tests.unit.builders import service
 
@@ -46,3 +51,17 @@ def test_every_service_that_is_refused_is_named_by_path():
 def test_only_the_hosts_that_balance_count():
     hosts = [{"name": "app1", "balancer": "nginx"}, {"name": "lb1", "balancer": "haproxy"}]
     assert kinds_of(hosts, ["lb1"]) == {"lb1": "haproxy"}
+
+
+def test_a_service_keeps_its_mode_behind_nginx():
+    web, raw = service(), service(balance={"mode": "tcp"})
+    for there, wanted, balancers in (
+        (web, raw, {"lb1": "haproxy"}),
+        (web, web, {"lb2": "nginx"}),
+        (service("other"), raw, {"lb2": "nginx"}),
+        (UNBALANCED, raw, {"lb2": "nginx"}),
+        (raw, UNBALANCED, {"lb2": "nginx"}),
+    ):
+        require_same_mode([wanted], [there], balancers)
+    with pytest.raises(AutoscaleError, match=r"autoscale_services\.shop\.balance\.mode: must stay http .* Nginx \(lb2\), got tcp\. Remove"):
+        require_same_mode([raw], [web], {"lb1": "haproxy", "lb2": "nginx"})
