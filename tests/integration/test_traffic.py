@@ -153,6 +153,21 @@ def test_routes_lead_to_other_services_by_host_and_path(balancer: Balancer, shop
         assert asked("/cart") == "shop 404" and asked("/x", "api.example.com") == "api"
 
 
+def test_on_a_route_the_rate_is_the_listeners(balancer: Balancer, shops: list[str]) -> None:
+    def brought(of_front: int, of_behind: int) -> None:
+        front = balancer.pool(shops[0], routes=[{"service": "behind", "path": "/healthz"}], rate_limit=of_front)
+        behind = balancer.pool(*shops[1:3], service="behind", port=balancer.port + 1, rate_limit=of_behind)
+        assert balancer.bring_in(front, behind)["failures"] == []
+
+    def statuses() -> set[int]:
+        return {balancer.ask("/healthz").status for _ in range(20)}
+
+    brought(1000, 2)
+    assert statuses() == {200} and _counted(balancer, "behind") >= 20
+    brought(2, 1000)
+    assert statuses() == {200, 429}
+
+
 def _counted(balancer: Balancer, service: str) -> int:
     """Requests that the balancer counts for a service, which is what it is scaled by."""
     if isinstance(balancer.process, Nginx):
@@ -213,6 +228,16 @@ def test_a_cookie_keeps_a_client_with_its_instance(on_haproxy: Balancer, shops: 
     assert {on_haproxy.instance(Cookie=value) for _ in range(6)} == {first}
     on_haproxy.applied(*(shop for shop in shops if shop != first), sticky_cookie="SHOP")
     assert on_haproxy.instance(Cookie=value) != first
+
+
+def test_behind_a_route_the_cookie_is_the_targets(on_haproxy: Balancer, shops: list[str]) -> None:
+    front = on_haproxy.pool(shops[0], routes=[{"service": "behind", "path": "/work"}])
+    behind = on_haproxy.pool(*shops[1:3], service="behind", listen=None, sticky_cookie="BEHIND", max_connections=1)
+    assert on_haproxy.bring_in(front, behind)["failures"] == []
+    answer = on_haproxy.ask()
+    first, cookie = json.loads(answer.read())["instance"], str(answer.headers["Set-Cookie"])
+    assert first in shops[1:3] and cookie.startswith("BEHIND=")
+    assert {on_haproxy.instance(Cookie=cookie.partition(";")[0]) for _ in range(6)} == {first}
 
 
 def test_a_pool_of_tcp_passes_on_what_it_does_not_understand(balancer: Balancer, shops: list[str]) -> None:
