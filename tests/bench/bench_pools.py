@@ -38,6 +38,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.n
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.nginx import NginxFiles
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain import pool_haproxy, pool_nginx
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import pool_from
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx_server import Site
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations import haproxy_pools, nginx_pools
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.haproxy_running import RunningServers
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease
@@ -158,7 +159,7 @@ class NginxBalancer(Balancer):
     def start(self) -> contextlib.AbstractContextManager[Any]:
         self._nginx = Nginx(f"{self._net}.21", self._folder, lab=str(self._folder))
         self._files = NginxFiles(str(self._nginx.config_dir), str(self._nginx.base_config), self._nginx.binary)
-        site = pool_nginx.Site(str(self._nginx.access_log), self._files.version())
+        site = Site(str(self._nginx.access_log), self._files.version())
         self._nginx.config_dir.mkdir(parents=True)
         for raw in self.pools(POOLS, SERVERS):
             pool = pool_from(raw, "pool")

@@ -23,7 +23,7 @@ from addresses import free_port
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul as ConsulClient
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.nginx import NginxFiles
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import STICKY_VERSION
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import MIN_TIMEOUT_VERSION
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx_server import MIN_TIMEOUT_VERSION
 from backends import PORT, held_at
 from certificates import self_signed
 from load import Load, LoadConfig

@@ -18,7 +18,8 @@ from .._clients.nginx import Master, NginxFiles
 from .._domain import names
 from .._domain.errors import AutoscaleError, InvalidDescription
 from .._domain.nginx_syntax import listen_endpoints
-from .._domain.pool_nginx import ACCESS_LOG, Site, impossible_in
+from .._domain.pool_nginx import ACCESS_LOG, impossible_in
+from .._domain.pool_nginx_server import Site
 from .balancer_files import refuse_taken_endpoints, validate_together
 from .balancer_work import works_from
 from .batch import Result

@@ -13,7 +13,8 @@ from .._clients.config_files import ServiceFiles
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.nginx_syntax import listen_endpoints
 from .._domain.pool import Pool
-from .._domain.pool_nginx import Site, pool_in, render, servers_in
+from .._domain.pool_nginx import pool_in, render, servers_in
+from .._domain.pool_nginx_server import Site
 from .balancer_work import Work
 from .lease import Lease
 

@@ -18,12 +18,12 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.ba
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import Pool, Server, pool_from
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import (
-    Site,
     impossible_in,
     pool_in,
     render,
     servers_in,
 )
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx_server import Site
 from ansible_collections.microservices.autoscale.tests.unit.hostile_servers import ANYTHING, BALANCES, SERVERS
 from ansible_collections.microservices.autoscale.tests.unit.pools import HOSTILE_BALANCES, POOLS, described, named
 from hypothesis import example, given
