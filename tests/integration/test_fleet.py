@@ -123,6 +123,26 @@ def test_reconcile_follows_the_requests_out_and_in_again(lab: Lab, deploy: Any, 
 
 
 @pytest.mark.faults
+def test_a_host_that_leaves_its_group_is_emptied_without_losing_a_request(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
+    group = tmp_path / "group.yml"
+    inventories = ("-i", lab.environment["ANSIBLE_INVENTORY"], "-i", str(group))
+    group.write_text("moving: {hosts: {app1: , app2: }}\n")
+    described = {**shop(8107, ports="20700-20799"), "hosts": "moving"}
+    deploy(*inventories, moved=described).succeeded()
+    group.write_text("moving: {hosts: {app1: }}\n")
+    with no_request_lost(lab, 8107, 30, tmp_path):
+        told = deploy(*inventories, moved=described).succeeded().output
+    assert "stops moved-app2-20700" in told
+    assert rotation(lab, "moved") == set(instances(lab, "moved")) == {"moved-app1-20700", "moved-app1-20701"}
+    assert run_playbook("reconcile", *inventories, lab=lab, extra_vars={"autoscale_only": ["moved"]}).succeeded().changed == 0
+    # It is back, and gets what comes next.
+    group.write_text("moving: {hosts: {app1: , app2: }}\n")
+    assert deploy(*inventories, moved=described).succeeded().changed == 0
+    run_playbook("scale_out", *inventories, lab=lab, extra_vars={"autoscale_service": "moved", "autoscale_count": 1}).succeeded()
+    assert "moved-app2-20700" in rotation(lab, "moved")
+
+
+@pytest.mark.faults
 def test_remove_takes_everything_away_and_may_be_repeated(lab: Lab, deploy: Any, run_playbook: Run, tmp_path: Path) -> None:
     described = shop(8106, ports="20600-20699")
     described["run"]["environment"] = {"GREETING": "{{ 7 * 7 }} at {port}"}
