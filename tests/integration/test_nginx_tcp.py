@@ -73,6 +73,9 @@ class Client:
         return ""
 
     def close(self) -> None:
+        # Both: the socket is open as long as one of them is. What was not sent any more does not matter.
+        with contextlib.suppress(ConnectionError):
+            self._lines.close()
         self._socket.close()
 
 
