@@ -181,9 +181,10 @@ class NginxFiles(ServiceFiles):
         for directive in directives(text):
             pattern = self._pattern_of(directive)
             if pattern is not None:
-                ours = [path for path in self._files() if path.suffix == pattern.suffix] if self._is_ours(pattern) else None
-                for one in [Path(name) for name in sorted(glob.glob(str(pattern)))] if ours is None else ours:
-                    self._collect(one, found)
+                # Ours by the name that it has here, whatever way leads to it.
+                folder = glob.escape(str(self.path)) if self._is_ours(pattern) else str(pattern.parent)
+                for name in sorted(glob.glob(f"{folder}/{pattern.name}")):
+                    self._collect(Path(name), found)
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.iterdir() if path.suffix in _BLOCKS and not path.name.startswith("."))
