@@ -200,8 +200,8 @@ def locked(lab: Lab, service: str) -> bool:
     return any(entry.get("Session") for entry in entries if entry["Key"] in ("autoscale/lock", f"autoscale/{service}/lock"))
 
 
-def until_unlocked(lab: Lab, service: str, seconds: float = 45.0) -> None:
-    """Consul ends the session of a killed run after twice its time to live."""
+def until_unlocked(lab: Lab, service: str, seconds: float = 75.0) -> None:
+    """Consul ends the session of a killed run after twice its time to live, which for the fleet's lock is 30 s."""
     wait_until(lambda: not locked(lab, service), f"the locks of {service} are free", seconds)
 
 
