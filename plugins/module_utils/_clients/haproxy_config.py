@@ -68,9 +68,9 @@ class ConfigFolder(ServiceFiles):
             InvalidConfiguration: with HAProxy's words.
         """
         stage = Path(tempfile.mkdtemp(prefix="autoscale-haproxy-"))
-        files = {path.name: path for path in self._files()}
         try:
             with disk(f"stage files of {self.path} in {stage}"):
+                files = {path.name: path for path in self._files()}
                 for service, text in replaced.items():
                     name = self.file(service).name
                     files.pop(name, None)
