@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - microservices.autoscale authors (@microservices-autoscale)
 description:
-  - Looks at what each host of the phase registered. A host that was not reached, or whose task failed, has failed for all of the
-    services that it had a step for; otherwise the failures that the module reported count.
+  - Looks at what each host of the phase registered. A host that was not reached, whose task failed, or that is not in the play any
+    more, has failed for all of the services that it had a step for; otherwise the failures that the module reported count.
 options:
   _input:
     description: The C(plan) of the module fleet_plan.
@@ -30,13 +30,18 @@ options:
     description: Name of the variable in which the hosts registered their result.
     type: str
     required: true
-positional: phase, hostvars, variable
+  present:
+    description: The variable C(ansible_play_hosts). What other hosts registered is of an earlier step.
+    type: list
+    elements: str
+    required: true
+positional: phase, hostvars, variable, present
 """
 
 EXAMPLES = r"""
 - name: Show what failed while starting
   ansible.builtin.debug:
-    msg: "{{ planned.plan | microservices.autoscale.step_failures('start', hostvars, '__instance_start') }}"
+    msg: "{{ planned.plan | microservices.autoscale.step_failures('start', hostvars, '__instance_start', ansible_play_hosts) }}"
   run_once: true
 """
 
@@ -48,12 +53,12 @@ _value:
 """
 
 
-def step_failures(plan, phase, hostvars, variable):
+def step_failures(plan, phase, hostvars, variable, present):
     failures = []
     for host, items in plan.get("steps", {}).get(phase, {}).items():
-        result = hostvars[host].get(variable, {"failed": True, "msg": "the step was not carried out"})
-        if result.get("unreachable") or result.get("failed"):
-            error = result.get("msg", "the step failed")
+        result = hostvars[host].get(variable, {})
+        if result.get("unreachable") or result.get("failed") or host not in present or not result:
+            error = _error(result)
             found = [{"service": item["service"], "instance": item.get("id", ""), "error": error} for item in items]
         else:
             found = result.get("failures", [])
@@ -68,6 +73,12 @@ def step_failures(plan, phase, hostvars, variable):
                 }
             )
     return failures
+
+
+def _error(result):
+    if result.get("unreachable") or result.get("failed"):
+        return result.get("msg", "the step failed")
+    return "the step was not carried out"
 
 
 class FilterModule:

@@ -59,16 +59,16 @@ class Occupancy:
         return here.count(service), len(here)
 
 
-def unseen(record: Record, registered: Container[str], hosts: Mapping[str, Host]) -> list[Slot]:
+def unseen(record: Record, registered: Container[str], hosts: Mapping[str, Host], balancers: Iterable[str]) -> list[Slot]:
     """Places where an instance may run that Consul does not show.
 
     They were reserved by a run that was killed, or were in rotation and are not registered any more: an agent that lost its
-    data, or somebody who deregistered them.
+    data, or somebody who deregistered them. Only those of present balancers count: nobody brings the record of another one up to date.
     """
     slots = {slot.id: slot for slot in record.pending if slot.id not in registered}
     prefix = f"{record.service.name}-"
-    for pool in record.pools.values():
-        for name in pool.get("servers", ()):
+    for balancer in balancers:
+        for name in record.pools.get(balancer, {}).get("servers", ()):
             host, _dash, port = name[len(prefix) :].rpartition("-")
             if name not in registered and name not in slots and name.startswith(prefix) and host in hosts and port.isdigit():
                 slots[name] = Slot(name, host, int(port))

@@ -17,7 +17,7 @@ from .budget import Allowance, Grant
 from .documents import Slot
 from .observation import Instance
 from .placement import Occupancy, leaving, listed, place, unseen
-from .service import digest_of
+from .service import Service, digest_of
 from .situation import Fleet, Situation
 from .steps import instance_item, pool_item
 
@@ -103,7 +103,7 @@ def _occupancy(situations: list[Situation], fleet: Fleet) -> Occupancy:
     for situation in situations:
         registered = {instance.id for instance in situation.instances}
         there += [(instance.host, situation.record.service.name) for instance in situation.instances if instance.host is not None]
-        for slot in unseen(situation.record, registered, fleet.hosts):
+        for slot in unseen(situation.record, registered, fleet.hosts, fleet.balancers):
             ports.setdefault(slot.host, set()).add(slot.port)
     return Occupancy(ports, there)
 
@@ -164,7 +164,7 @@ def _choose_starts(made: ServicePlan, situation: Situation, fleet: Fleet, occupa
     surge = service.deploy.max_surge if rollout and outdated and made.desired > 0 else 0
     count = max(0, made.desired + surge - len(situation.live))
     registered = {instance.id for instance in situation.instances}
-    reserved = unseen(record, registered, fleet.hosts)
+    reserved = unseen(record, registered, fleet.hosts, fleet.balancers)
     made.starts, problem = place(service, count, situation.hosts(fleet) if count else (), reserved, occupancy)
     if problem:
         made.problems.append(problem)
@@ -225,6 +225,8 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
     for slot in made.starts:
         made.add(START, slot.host, instance_item(service, slot.id, slot.host, fleet.hosts[slot.host].address, slot.port))
     stopping = {instance.id for instance in made.stops}
+    # With those that Consul does not show.
+    stopped = stopping | {item["id"] for items in made.steps.get(STOP, {}).values() for item in items}
     for instance in situation.instances:
         # Registered by a run that was killed: nothing is taken away for it before it is healthy.
         begun = instance.state == seen.STARTING and instance.digest == service.digest and instance.id not in stopping
@@ -240,6 +242,8 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         for name in situation.record.pools:
             if name in fleet.hosts:
                 made.pools[name] = None
+                for instance_id in sorted(stopped):
+                    made.add(DRAIN, name, _server_item(service, instance_id))
                 made.add(FORGET, name, {"service": service.name, "state": "absent"})
         return
     if not fleet.balancers:
@@ -258,20 +262,25 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         left = [one for one in there if one.id not in stopping and (one in serving or one.state in waiting)]
         after = pool_item(service, fleet.hosts[name], left, made.starts, fleet.hosts, recorded)
         digest = digest_of(after)
-        if recorded.get("digest") == digest and not made.starts and not made.stops:
+        if recorded.get("digest") == digest and not made.starts and not stopped:
             continue
         # One that is being drained is not put back, not even for a moment.
         before = pool_item(
             service, fleet.hosts[name], [one for one in there if one.state != seen.DRAINING], made.starts, fleet.hosts, recorded
         )
         staying = {server["id"] for server in after["servers"]}
-        going = [one.id for one in there if one.id not in staying]
+        # A balancer may have what it was not confirmed to have, and what Consul does not show.
+        going = sorted(({one.id for one in there} | stopped) - staying)
         made.pools[name] = {"digest": digest, "servers": sorted(staying), "check": after["check"]["http"]}
         removing = situation.record.removing
         if not removing and (not going or not {server["id"] for server in before["servers"]} <= known - fresh):
             # Without a rollout, what did start need not wait for what did not.
             made.add(BALANCE, name, before if outdated else {**before, "partial": True})
         for instance_id in going:
-            made.add(DRAIN, name, {"service": service.name, "backend": names.section_name(service.name), "server": instance_id})
+            made.add(DRAIN, name, _server_item(service, instance_id))
         if going or removing:
             made.add(FORGET, name, {**after, "state": "absent"} if removing else after)
+
+
+def _server_item(service: Service, instance_id: str) -> dict[str, Any]:
+    return {"service": service.name, "backend": names.section_name(service.name), "server": instance_id}

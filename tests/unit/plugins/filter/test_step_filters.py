@@ -66,11 +66,12 @@ def test_a_plan_without_steps_has_no_items():
     assert step_items({}, "start", "app1") == []
 
 
-def failures_of(**results):
+def failures_of(present=None, **results):
     hostvars = {"app1": {}, "app2": {"started": {"failures": []}}}
     for where, result in results.items():
         hostvars[where] = {"started": result}
-    return [(one["host"], one["service"], one["instance"], one["error"]) for one in step_failures(PLAN, "start", hostvars, "started")]
+    found = step_failures(PLAN, "start", hostvars, "started", ["app1", "app2"] if present is None else present)
+    return [(one["host"], one["service"], one["instance"], one["error"]) for one in found]
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,18 @@ def test_a_host_that_registered_nothing_has_failed():
     ]
 
 
+def test_what_a_host_registered_before_it_left_the_play_is_no_result_of_this_step():
+    lost = ("app1", "shop", "shop-app1-20000"), ("app1", "cart", "cart-app1-20001")
+    assert failures_of(["app2"], app1={"failures": []}) == [(*one, "the step was not carried out") for one in lost]
+    assert failures_of(["app2"], app1={"failed": True, "msg": "no module requests"}) == [(*one, "no module requests") for one in lost]
+
+
 def test_a_failure_names_its_phase():
-    assert {one["phase"] for one in step_failures(PLAN, "start", {"app1": {}, "app2": {}}, "started")} == {"start"}
+    assert {one["phase"] for one in step_failures(PLAN, "start", {"app1": {}, "app2": {}}, "started", [])} == {"start"}
 
 
 def test_a_phase_without_steps_cannot_fail():
-    assert step_failures(PLAN, "stop", {}, "stopped") == []
+    assert step_failures(PLAN, "stop", {}, "stopped", []) == []
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def did(made):
 
 
 def _short(item):
-    return (item.get("id") or item["server"]).removeprefix("shop-")
+    return (item.get("id") or item.get("server") or item["state"]).removeprefix("shop-")
 
 
 def settled(instances, desired):
@@ -197,8 +197,39 @@ def test_a_drain_that_was_begun_is_brought_to_its_end():
 
 def test_an_instance_that_is_gone_leaves_the_pool_and_is_not_left_running_unseen():
     made = planned(situation(SHOP, [ONE, TWO], 2, pool=[ONE.id, TWO.id, "shop-app1-20001"]))
-    assert did(made) == [("balance", "lb1", ("app1-20000", "app2-20000")), ("stop", "app1", "app1-20001")]
+    assert did(made) == [
+        ("drain", "lb1", "app1-20001"),
+        ("stop", "app1", "app1-20001"),
+        ("forget", "lb1", ("app1-20000", "app2-20000")),
+    ]
     assert made.stops == []
+
+
+@pytest.mark.parametrize("removing", [False, True])
+def test_nobody_is_stopped_who_was_not_drained(removing):
+    """Also who is not registered any more, and who was brought in and on its way out by runs that could not record it."""
+    begun = stated(instance(SHOP, "app2", 20001), seen.DRAINING)
+    given = situation(SHOP, [ONE, TWO, THREE, begun], 2, pool=[ONE.id, TWO.id, THREE.id, "shop-app1-20007"])
+    made = planned(dataclasses.replace(given, record=dataclasses.replace(given.record, removing=removing)), explicit=True)
+    steps = {phase: {what for name, _host, what in did(made) if name == phase} for phase in ("drain", "stop")}
+    assert steps["stop"] >= {"app1-20001", "app1-20007", "app2-20001"} and steps["drain"] == steps["stop"]
+
+
+def test_a_pool_that_is_not_wanted_any_more_is_drained_of_who_leaves():
+    given = situation(UNBALANCED, [ONE, TWO, THREE], 2, pool=[ONE.id, TWO.id, THREE.id])
+    assert did(planned(given)) == [
+        ("maintain", "app1", "app1-20001"),
+        ("drain", "lb1", "app1-20001"),
+        ("stop", "app1", "app1-20001"),
+        ("forget", "lb1", "absent"),
+    ]
+
+
+def test_what_a_former_balancer_had_is_nobodys_business():
+    given = settled([ONE, TWO], 2)
+    pools = {**given.record.pools, "app3": {"servers": [ONE.id, "shop-app1-20001"]}}
+    made = planned(dataclasses.replace(given, record=dataclasses.replace(given.record, pools=pools)))
+    assert (made.steps, made.rounds) == ({}, 0)
 
 
 def test_what_was_deregistered_is_started_where_it_may_still_run():
@@ -246,7 +277,7 @@ def test_a_balancer_without_a_step_is_in_reach():
     given = settled([ONE, TWO], 2)
     record = dataclasses.replace(given.record, pending=(Slot("shop-app1-20009", "app1", 20009),))
     made = planned(dataclasses.replace(given, record=record))
-    assert (sorted(made.steps), made.reach) == (["stop"], {"app1", "lb1"})
+    assert (sorted(made.steps), made.reach) == (["drain", "forget", "stop"], {"app1", "lb1"})
 
 
 def test_whoever_may_leave_is_in_reach():
@@ -392,7 +423,8 @@ def test_from_zero():
 def test_what_a_killed_run_left_of_a_service_at_zero_is_taken_away():
     """Its pool was not confirmed to be empty; with a count of 0 an empty answer is what there should be."""
     made = planned(at_zero(0, servers=[ONE.id]))
-    assert (did(made), made.problems) == ([("balance", "lb1", ()), ("stop", "app1", "app1-20000")], [])
+    steps = [("drain", "lb1", "app1-20000"), ("stop", "app1", "app1-20000"), ("forget", "lb1", ())]
+    assert (did(made), made.problems) == (steps, [])
 
 
 def test_an_empty_answer_on_the_way_to_zero_is_suspect():
@@ -500,6 +532,7 @@ def test_removing_takes_everything_away():
     assert [(phase, what) for phase, where, what in did(made) if where == "lb1"] == [
         ("drain", "app1-20000"),
         ("drain", "app1-20001"),
+        ("drain", "app2-20000"),
         ("forget", ()),
     ]
     assert made.steps["forget"]["lb1"][0]["state"] == "absent"
