@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
+from .._domain.errors import AutoscaleError
 from .._domain.instance import Instance, Paths, need_run
 from .._domain.instance_files import File, digest_of_files, display
 
@@ -28,12 +29,16 @@ class InstanceFolders:
         self.paths = paths
 
     def record(self, identity: str) -> dict[str, Any]:
-        """What the last run wrote about an instance, empty when there is none."""
+        """What the last run wrote about an instance, empty when there is none. Raises AutoscaleError where it cannot be read."""
+        path = Path(self.paths.record(identity))
         try:
-            record = json.loads(Path(self.paths.record(identity)).read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
             return record if isinstance(record, dict) else {}
         except (FileNotFoundError, ValueError):
             return {}
+        except OSError as error:
+            why = f"{error.strerror}. Is the task run as root (become)?"
+            raise AutoscaleError(f"instance {identity}: could not read {path}: {why}") from None
 
     def note(self, instance: Instance, files: Sequence[File] | None, state: str) -> None:
         """Write the record; files are None as long as the process may not be that of the files."""

@@ -41,7 +41,11 @@ def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) ->
     before = look(host, jobs)
     each(jobs, lambda job: _compare(host, job))
     changes = [_start_change(job) for job in jobs if job.going and job.fresh]
-    shared = {file: _text(file.path) for file in _missing_shared_files(host, jobs)}
+    shared: dict[File, str | None] = {}
+    together(
+        [job for job in jobs if job.going],
+        lambda: shared.update({file: _text(file.path) for file in _missing_shared_files(host, jobs)}),
+    )
     if not check_mode:
         each(jobs, lambda job: host.lease.check(job.service))
         _start(host, jobs)
@@ -53,14 +57,15 @@ def started(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) ->
     result += registration.maintain(host.consul, ours, False, OUR_REASON, host.lease, check_mode)
     take_failures(jobs, result.failures)
     lost: list[Change] = []
+    warnings = list(result.warnings)
     if not check_mode:
         _wait_healthy(host, jobs)
         replaced = [job for job in jobs if job.undoable and job.process is not None]
         lost = [Change(f"instance {job.id}", job.record.get("shown", job.id), None) for job in replaced]
         undo(host, [job for job in jobs if job.undoable])
         for service in sorted({job.service for job in jobs if job.going and job.fresh}):
-            artifact.prune(service, host.paths, host.keep_versions)
-    return result_of(jobs, refused, [*changes, *result.changes], result.warnings) + Result(tuple(lost))
+            warnings += _prune(host, service)
+    return result_of(jobs, refused, [*changes, *result.changes], warnings) + Result(tuple(lost))
 
 
 def absent(host: Host, batch: Sequence[Mapping[str, Any]], check_mode: bool) -> Result:
@@ -119,6 +124,15 @@ def _missing_shared_files(host: Host, jobs: list[Job]) -> list[File]:
     """The files that instances have in common and that are not as they have to be."""
     wanted = dict.fromkeys(_wanted(host, job) for job in jobs if job.going)
     return [file for provider in wanted for file in provider.shared_files() if not is_written(file)]
+
+
+def _prune(host: Host, service: str) -> list[str]:
+    """Remove old versions; what that meets is no failure of the instances, but a warning."""
+    try:
+        artifact.prune(service, host.paths, host.keep_versions)
+    except OSError as error:
+        return [f"old versions of {service} could not be removed: {error.strerror}: {error.filename}"]
+    return []
 
 
 def _text(path: str) -> str | None:

@@ -95,3 +95,10 @@ def test_files_that_somebody_changed_or_removed_are_noticed(host: Host, provider
         assert not is_written(file)
         Path(file.path).unlink()
         assert not is_written(file)
+
+
+def test_a_record_that_cannot_be_read_is_an_error_and_no_record(host: Host) -> None:
+    one = instance("systemd")
+    Path(host.folders.paths.record(one.id)).mkdir(parents=True)
+    with pytest.raises(AutoscaleError, match="become"):
+        host.folders.record(one.id)
