@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +21,10 @@ from typing import Any
 
 import pytest
 from addresses import free_port
-from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_config import Master
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy import Runtime
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_config import ConfigFolder, Master
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import pool_from
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.haproxy_reload import Reloads
 from backends import PORT
 from certificates import self_signed
 from load import Load, LoadConfig
@@ -294,6 +299,82 @@ def test_a_server_with_a_new_address_is_replaced(balancer: Balancer, shops: list
     assert (moved["failures"], moved["reloads"]) == ([], 0)
     assert f"{shops[3]}:{PORT}" in balancer.file("shop").read_text() and balancer.agrees("shop")
     assert not balancer.apply(pool)["changed"]
+
+
+@pytest.mark.parametrize("before", [2, 1], ids=["pool-of-two", "pool-of-one"])
+def test_servers_that_all_get_new_addresses_go_by_halves(
+    balancer: Balancer, shops: list[str], listen: int, folder: Path, before: int
+) -> None:
+    """An instance keeps its name when its host gets another address. A pool of one has nobody who would serve meanwhile, and grows."""
+    pool = balancer.pool("shop", listen, *shops[:before])
+    balancer.apply(pool)
+    moved = [{**server, "address": address} for server, address in zip(pool["servers"], shops[2:], strict=False)]
+    fresh = balancer.pool("shop", listen, shops[1])["servers"] if before == 1 else []
+    load = Load(LoadConfig(balancer.haproxy.address, listen, [[0, 80], [60, 80]], post_share=0.5), folder)
+    load.start()
+    try:
+        wait_until(lambda: (load.snapshot() or {}).get("sent"), "the load runs")
+        done = balancer.apply({**pool, "servers": moved + fresh})
+        assert (done["failures"], done["reloads"]) == ([], 0)
+    finally:
+        result = load.finish(30)
+    assert (result["requests_failed"], result["resets"]) == (0, 0), result["examples"]
+    assert balancer.agrees("shop") and len(balancer.running("shop") or ()) == 2
+    assert not balancer.apply({**pool, "servers": moved + fresh})["changed"]
+
+
+def test_servers_whose_new_address_does_not_answer_do_not_empty_the_pool(
+    balancer: Balancer, shops: list[str], listen: int, network: str
+) -> None:
+    pool = balancer.pool("shop", listen, *shops[:2])
+    balancer.apply(pool)
+    moved = [{**server, "address": f"{network}.{41 + number}"} for number, server in enumerate(pool["servers"])]
+    failed = balancer.apply({**pool, "servers": moved}, wait_timeout=2, on_error="report")
+    assert [failure["instance"] for failure in failed["failures"]] == [f"shop-{shops[0]}"]
+    assert balancer.agrees("shop") and set(balancer.running("shop") or ()) == {f"shop-{shops[1]}"}
+    assert "instance" in http_get(f"http://{balancer.haproxy.address}:{listen}/work?nonce=1")
+    assert balancer.apply(pool)["failures"] == [] and len(balancer.running("shop") or ()) == 2
+
+
+def test_what_needs_another_service_is_not_refused_with_a_third(balancer: Balancer, shops: list[str], listen: int) -> None:
+    front = balancer.pool("aaa", listen, shops[0], routes=[{"path": "/bank", "service": "bank"}])
+    bank = balancer.pool("bank", free_port(balancer.haproxy.address), shops[1])
+    bad = balancer.pool("mail", free_port(balancer.haproxy.address), shops[2], certificate="/no/such.pem")
+    result = balancer.apply(front, bank, bad, on_error="report")
+    assert {failure["service"] for failure in result["failures"]} == {"mail"} and result["reloads"] == 1
+    assert balancer.agrees("aaa") and balancer.agrees("bank") and balancer.running("mail") is None
+
+
+def test_an_endpoint_is_handed_on_only_by_who_gives_it_up(balancer: Balancer, shops: list[str], listen: int) -> None:
+    shop = balancer.pool("shop", listen, shops[0])
+    balancer.apply(shop)
+    bank = balancer.pool("bank", listen, shops[1])
+    for cannot in ({"address": "192.0.2.1", "port": listen}, shop["listen"]):
+        with socket.create_server((balancer.haproxy.address, 0)) as taken:
+            to = {**cannot, "port": taken.getsockname()[1]} if cannot == shop["listen"] else cannot
+            result = balancer.apply({**shop, "listen": to}, bank, reload_timeout=2, on_error="report")
+        assert {failure["service"] for failure in result["failures"]} == {"shop", "bank"}, to
+        assert str(balancer.file("shop")) in str(result["failures"]) and balancer.running("bank") is None
+    assert balancer.apply({**shop, "listen": {**shop["listen"], "port": free_port(balancer.haproxy.address)}}, bank)["failures"] == []
+    assert json.loads(http_get(f"http://{balancer.haproxy.address}:{listen}/work?nonce=1"))["instance"] == shops[1]
+
+
+def test_the_worker_of_somebody_elses_reload_is_not_taken_for_ours(balancer: Balancer, shops: list[str], listen: int) -> None:
+    # So that a reload takes a while.
+    slow = "".join(f"backend slow{number}\n    balance roundrobin\n    server a 127.0.0.1:1\n" for number in range(3000))
+    (balancer.haproxy.config_dir / "zz.cfg").write_text(slow)
+    folder = ConfigFolder(str(balancer.haproxy.config_dir), str(balancer.haproxy.base_config), balancer.haproxy.binary)
+    master, runtime = Master(str(balancer.haproxy.pid_file)), Runtime(str(balancer.haproxy.socket))
+    for name in ("bank", "mail", "news", "shop"):
+        pool = pool_from(balancer.pool(name, free_port(balancer.haproxy.address), shops[0]), "pool")
+        master.await_idle(10)
+        master.send(master.pid(), signal.SIGUSR2)
+        with folder.lock(10):
+            Reloads(folder, master, runtime, 10).apply({name: pool})
+        worker = balancer.worker()
+        assert balancer.agrees(name)
+        time.sleep(1)
+        assert balancer.worker() == worker, "another reload was still to come"
 
 
 def test_a_failed_reload_puts_back_file_and_process(balancer: Balancer, shops: list[str], listen: int) -> None:

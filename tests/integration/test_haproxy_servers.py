@@ -39,6 +39,10 @@ backend web
     server one {first} check inter 300ms
     server plain {second}
 
+backend disabled
+    balance roundrobin
+    server one {first} disabled
+
 backend fixed
     balance static-rr
     server one {first}
@@ -103,6 +107,19 @@ def test_out_of_rotation_and_back(haproxy: WithBackend, servers: Call, state: st
     assert servers("ready", {"server": "one"})["changed"]
     assert (state_of(haproxy, "one") or [])[:2] == ["2", "0"]
     assert not servers("ready", {"server": "one"})["changed"]
+
+
+def test_a_server_that_the_file_has_disabled_comes_and_goes(haproxy: WithBackend, servers: Call) -> None:
+    one = {"backend": "disabled", "server": "one"}
+
+    def states() -> list[str]:
+        return haproxy.command_line("show servers state disabled").splitlines()[2].split()[5:7]
+
+    for _turn in range(2):
+        assert not servers("drained", one)["changed"]
+        assert servers("ready", one)["changed"] and states()[0] == "2"
+        assert not servers("ready", one)["changed"]
+        assert servers("drained", one)["changed"] and states()[0] == "0"
 
 
 def test_weight(haproxy: WithBackend, servers: Call) -> None:

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,13 @@ from typing import Any
 import pytest
 from addresses import free_port
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.consul import Consul as ConsulClient
-from ansible_collections.microservices.autoscale.plugins.module_utils._clients.nginx import NginxFiles
+from ansible_collections.microservices.autoscale.plugins.module_utils._clients.nginx import Master, NginxFiles
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import STICKY_VERSION
-from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx_server import MIN_TIMEOUT_VERSION
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import pool_from
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx_server import MIN_TIMEOUT_VERSION, Site
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.lease import Lease
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.nginx_reload import Reloads
+from ansible_collections.microservices.autoscale.plugins.module_utils._operations.nginx_work import NginxWork
 from backends import PORT, held_at
 from certificates import self_signed
 from load import Load, LoadConfig
@@ -416,6 +421,38 @@ def test_a_file_that_is_not_ours_is_not_drained(balancer: Balancer, shops: list[
     assert result["failed"] and str(balancer.file("shop")) in result["msg"]
 
 
+def test_a_line_of_a_server_that_was_changed_by_hand_is_not_overlooked(balancer: Balancer, shops: list[str], listen: int) -> None:
+    balancer.apply(balancer.pool("shop", listen, *shops[:2]))
+    file = balancer.file("shop")
+    file.write_text(file.read_text().replace("max_fails=3", "max_fails=0", 1))
+    text = file.read_text()
+    for address in shops[:2]:
+        result = balancer.drain(f"shop-{address}")
+        assert result["failed"] and "a line of its servers was changed" in result["msg"] and file.read_text() == text
+    assert balancer.apply(balancer.pool("shop", listen, *shops[:2]))["changed"]
+    assert balancer.drain(f"shop-{shops[0]}")["failures"] == []
+
+
+def test_the_workers_of_somebody_elses_reload_are_not_taken_for_ours(balancer: Balancer, shops: list[str], listen: int) -> None:
+    balancer.apply(*(balancer.pool(f"filler{number}", free_port(balancer.nginx.address), shops[0]) for number in range(30)))
+    files = NginxFiles(str(balancer.nginx.config_dir), str(balancer.nginx.base_config), balancer.nginx.binary)
+    master, site = Master(str(balancer.nginx.pid_file)), Site(str(balancer.nginx.access_log), files.version())
+    for name in ("bank", "mail", "news", "shop"):
+        port = free_port(balancer.nginx.address)
+        work = NginxWork(
+            name, pool_from(balancer.pool(name, port, shops[0]), "pool"), Lease(ConsulClient("http://127.0.0.1:1"), None), site
+        )
+        files.place(name, "http")
+        work.look(files)
+        os.kill(balancer.nginx.pid, signal.SIGHUP)
+        with files.lock(10):
+            Reloads(files, master, 10).apply([work])
+        newest = balancer.workers() - balancer.retiring()
+        assert json.loads(balancer.ask(port))["instance"] == shops[0]
+        time.sleep(0.5)
+        assert balancer.workers() - balancer.retiring() == newest, "another reload was still to come"
+
+
 def test_an_include_by_a_relative_path_is_staged_too(balancer: Balancer, shops: list[str], listen: int) -> None:
     text = balancer.nginx.base_config.read_text()
     base = balancer.nginx.folder / "relative.conf"
@@ -423,6 +460,12 @@ def test_an_include_by_a_relative_path_is_staged_too(balancer: Balancer, shops: 
     assert "bank" not in text and balancer.apply(balancer.pool("shop", listen, shops[0]), base_config=str(base))["failures"] == []
     refused = balancer.apply(balancer.pool("shop", listen, shops[0], listen={"address": "192.0.2.1", "port": 1}), base_config=str(base))
     assert refused["failed"] and "192.0.2.1" in refused["msg"]
+    # Beside the folder that the base configuration is in, too.
+    below = balancer.nginx.folder / "below"
+    below.mkdir()
+    (balancer.nginx.folder / "shared.conf").write_text("worker_rlimit_nofile 1024;\n")
+    (below / "base.conf").write_text("include ../shared.conf;\n" + text)
+    assert balancer.apply(balancer.pool("shop", listen, shops[1]), base_config=str(below / "base.conf"))["failures"] == []
 
 
 def test_runs_for_different_services_at_once(

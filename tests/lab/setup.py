@@ -204,7 +204,7 @@ def advice(missing: dict[str, str], error: Exception) -> str:
     """What to do about programs that are missing, given with the variables that may name them."""
     programs = ", ".join(f"{name} (or set {variable})" for name, variable in missing.items())
     return (
-        f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.4 or later and Prometheus 2.24 or later with Consul "
+        f"not installed: {programs}.\nInstall HashiCorp Consul 1.8 or later, HAProxy 2.6 or later and Prometheus 2.24 or later with Consul "
         f"discovery, as far as they are missing, so that they are on PATH; tests need Alertmanager and cron's crontab, too.\n"
         f"They could not be taken from Debian's packages: {error}"
     )

@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Iterator, Sequence
@@ -119,7 +120,7 @@ def file_lock(path: Path, *, exclusive: bool, timeout: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise WaitTimeout(f"{path} is locked by another run for more than {timeout:g} s; nothing was changed here") from None
+                    raise WaitTimeout(f"{path} is locked by another run for more than {timeout:g} s") from None
                 time.sleep(0.02)
         yield
     finally:
@@ -144,6 +145,17 @@ def write_atomically(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[Path]:
+    """A folder for a staged copy, which is removed at the end."""
+    with disk("make a folder for a staged copy"):
+        path = Path(tempfile.mkdtemp(prefix="autoscale-stage-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,8 @@ from .config_files import file_lock
 
 # HAProxy's own limit for names, with its length bounded.
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,192}")
-_FORCED_MAINT = 0x01 | 0x02 | 0x04 | 0x20
+# Without 0x04, which says that the file has `disabled`: it stays when the server is taken into rotation.
+_FORCED_MAINT = 0x01 | 0x02 | 0x20
 _FORCED_DRAIN = 0x08 | 0x10
 _CHECK_CONFIGURED = 0x02
 _OPERATIONAL = ("1", "2")
@@ -106,6 +107,14 @@ class Runtime:
         if "Pid" not in facts:
             raise HAProxyError(f"HAProxy at {self.path} answered 'show info' without its Pid: {' '.join(lines)[:200]!r}")
         return facts
+
+    def version(self) -> tuple[int, int]:
+        """The process's major and minor version."""
+        text = self.info().get("Version", "")
+        match = re.match(r"([0-9]+)\.([0-9]+)", text)
+        if match is None:
+            raise HAProxyError(f"HAProxy at {self.path} has a version of an unknown form: {text[:50]!r}")
+        return int(match[1]), int(match[2])
 
     def level(self) -> str:
         """The socket's level: user, operator or admin."""

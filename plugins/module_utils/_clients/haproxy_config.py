@@ -8,14 +8,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
-import tempfile
 from pathlib import Path
 from typing import Iterable, Mapping
 
 from .._domain.errors import AutoscaleError
-from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check
+from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check, stage
 from .master_process import MasterProcess
 
 # What a state file without servers looks like: HAProxy warns about a missing or empty one.
@@ -67,20 +65,17 @@ class ConfigFolder(ServiceFiles):
         Raises:
             InvalidConfiguration: with HAProxy's words.
         """
-        stage = Path(tempfile.mkdtemp(prefix="autoscale-haproxy-"))
-        try:
-            with disk(f"stage files of {self.path} in {stage}"):
+        with stage() as folder:
+            with disk(f"stage files of {self.path} in {folder}"):
                 files = {path.name: path for path in self._files()}
                 for service, text in replaced.items():
                     name = self.file(service).name
                     files.pop(name, None)
                     if text is not None:
-                        files[name] = stage / name
+                        files[name] = folder / name
                         files[name].write_text(text, encoding="utf-8")
             # In the order in which HAProxy reads a folder.
-            self._check([files[name] for name in sorted(files)], stage)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+            self._check([files[name] for name in sorted(files)], folder)
 
     def validate_as_is(self) -> None:
         """Let HAProxy check what stands on disk. Raises InvalidConfiguration."""
@@ -89,11 +84,11 @@ class ConfigFolder(ServiceFiles):
     def _files(self) -> list[Path]:
         return sorted(path for path in self.path.iterdir() if path.suffix == ".cfg" and not path.name.startswith("."))
 
-    def _check(self, paths: Iterable[Path], stage: Path) -> None:
+    def _check(self, paths: Iterable[Path], staged: Path) -> None:
         options = [word for path in (self.base, *paths) for word in ("-f", str(path))]
         code, words = run_check(self._binary, ["-c", *options], "HAProxy")
         if code != 0:
-            told = words.replace(str(stage), str(self.path)).splitlines()
+            told = words.replace(str(staged), str(self.path)).splitlines()
             raise InvalidConfiguration("\n".join(([line for line in told if "[ALERT]" in line] or told)[:10]))
 
 
@@ -106,6 +101,11 @@ class Master(MasterProcess):
 
     def __init__(self, pid_file: str) -> None:
         super().__init__(pid_file, "HAProxy")
+
+    def await_idle(self, timeout: float) -> None:
+        """Wait until earlier reloads are over; raises WaitTimeout after `timeout` seconds."""
+        # Up to 3.0 the new worker of a reload answers before the master listens again, and until then the master ignores the signal.
+        self.await_hearing(self.pid(), signal.SIGUSR2, timeout)
 
     def reload(self, worker: int, timeout: float) -> None:
         """Ask the master for a new worker.
@@ -124,6 +124,5 @@ class Master(MasterProcess):
                 f"the pid file {self._pid_file} names process {number}, but the process that answers at the runtime socket ({worker}) "
                 f"is a child of {parent[1]}: pid file and socket belong to two HAProxys"
             )
-        # Up to 3.0 the new worker of a reload answers before the master listens again, and until then the master ignores the signal.
-        self.await_hearing(number, signal.SIGUSR2, timeout)
+        self.await_idle(timeout)
         self.send(number, signal.SIGUSR2)

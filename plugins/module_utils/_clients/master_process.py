@@ -48,19 +48,24 @@ class MasterProcess:
         return number
 
     def await_hearing(self, number: int, signal_number: int, timeout: float) -> None:
-        """Wait until the process that pid() named has a handler for a signal; at once where /proc does not tell.
+        """Wait until the process that pid() named listens to a signal; at once where /proc does not tell.
+
+        While a master is busy with a reload it has no handler for the next one, or keeps it back.
 
         Raises:
             WaitTimeout: after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        while True:
-            caught = re.search(r"^SigCgt:\s+([0-9a-f]+)", read_text(Path(f"/proc/{number}/status")) or "", re.MULTILINE)
-            if caught is None or int(caught[1], 16) >> (signal_number - 1) & 1:
-                return
+        while not _hears(number, signal_number):
             if time.monotonic() >= deadline:
                 raise WaitTimeout(f"{self._product}'s master process {number} was busy with an earlier reload for {timeout:g} s")
             time.sleep(_POLL_SECONDS)
+
+    def children(self) -> set[int]:
+        """The numbers of its child processes."""
+        master = self.pid()
+        numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return {number for number in numbers if _parent(number) == master}
 
     def send(self, number: int, signal_number: int) -> None:
         """Send a signal to the process that pid() named."""
@@ -68,3 +73,20 @@ class MasterProcess:
             os.kill(number, signal_number)
         except OSError as error:
             raise AutoscaleError(f"could not signal {self._product}'s master process {number}: {error.strerror}") from None
+
+
+def _hears(number: int, signal_number: int) -> bool:
+    status = read_text(Path(f"/proc/{number}/status")) or ""
+    caught, blocked = (re.search(rf"^{name}:\s+([0-9a-f]+)", status, re.MULTILINE) for name in ("SigCgt", "SigBlk"))
+    if caught is None or blocked is None:
+        return True
+    return bool((int(caught[1], 16) & ~int(blocked[1], 16)) >> (signal_number - 1) & 1)
+
+
+def _parent(number: int) -> int | None:
+    try:
+        text = Path(f"/proc/{number}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name in brackets may hold anything.
+    return int(text.rpartition(")")[2].split()[1])

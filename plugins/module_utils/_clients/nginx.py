@@ -10,15 +10,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-import shutil
 import signal
-import tempfile
 from pathlib import Path
 from typing import Iterator, Mapping
 
 from .._domain.errors import AutoscaleError
 from .._domain.nginx_syntax import Directive, directives
-from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check
+from .config_files import InvalidConfiguration, ServiceFiles, disk, read_text, run_check, stage
 from .master_process import MasterProcess
 
 # The block that a service's file is for, by the file's suffix; the balance mode of a service is that of its block.
@@ -115,16 +113,16 @@ class NginxFiles(ServiceFiles):
         Raises:
             InvalidConfiguration: with Nginx's words.
         """
-        stage = Path(tempfile.mkdtemp(prefix="autoscale-nginx-"))
-        home, services = stage / "base", stage / "services"
-        try:
-            with disk(f"stage a copy of {self.base.parent} and {self.path} in {stage}"):
+        with stage() as folder:
+            home, services = folder / ".base", folder / ".services"
+            with disk(f"stage a copy of {self.base.parent} and {self.path} in {folder}"):
                 home.mkdir()
                 services.mkdir()
-                # What the base configuration includes by a relative path is looked for beside it.
-                for path in self.base.parent.iterdir():
-                    if path.name != self.base.name:
-                        (home / path.name).symlink_to(path.absolute())
+                # What the base configuration names by a relative path is looked for beside it, and beside its folder.
+                for place, real in ((home, self.base.parent), (folder, self.base.parent.parent)):
+                    for path in real.iterdir():
+                        if path.name not in (self.base.name, home.name, services.name):
+                            (place / path.name).symlink_to(path.absolute())
                 (home / self.base.name).write_text(self._staged_text(services), encoding="utf-8", errors="surrogateescape")
                 ours = {self.file(service).name: text for service, text in replaced.items()}
                 for path in self._files():
@@ -134,8 +132,6 @@ class NginxFiles(ServiceFiles):
                     if text is not None:
                         (services / name).write_text(text, encoding="utf-8")
             self._check(home / self.base.name, {str(services): str(self.path), str(home): str(self.base.parent)})
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
 
     def validate_as_is(self) -> None:
         """Let Nginx check what stands on disk. Raises InvalidConfiguration."""
@@ -222,13 +218,12 @@ class Master(MasterProcess):
 
     def workers(self) -> dict[int, bool]:
         """The number of each worker, and whether it is shutting down."""
-        master, found = self.pid(), {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and _parent(int(entry.name)) == master:
-                title = _title(int(entry.name))
-                if title in (_WORKER, _RETIRING):
-                    found[int(entry.name)] = title == _RETIRING
-        return found
+        titles = {number: _title(number) for number in self.children()}
+        return {number: title == _RETIRING for number, title in titles.items() if title in (_WORKER, _RETIRING)}
+
+    def await_idle(self, timeout: float) -> None:
+        """Wait until earlier reloads are over; raises WaitTimeout after `timeout` seconds."""
+        self.await_hearing(self.pid(), signal.SIGHUP, timeout)
 
 
 class ErrorLog:
@@ -253,15 +248,6 @@ class ErrorLog:
         except OSError:
             return []
         return [line for line in lines if f"[emerg] {master}#" in line]
-
-
-def _parent(number: int) -> int | None:
-    try:
-        text = Path(f"/proc/{number}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    # The name in brackets may hold anything.
-    return int(text.rpartition(")")[2].split()[1])
 
 
 def _title(number: int) -> str:

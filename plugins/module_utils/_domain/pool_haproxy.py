@@ -225,18 +225,18 @@ def same_structure(pool: Pool, text: str | None) -> bool:
 class ServerChanges:
     """What turns the servers of a process into those of a pool. One with a new address or another part to play is in remove and in add."""
 
-    add: tuple[Server, ...]
-    remove: tuple[Running, ...]
-    reweigh: tuple[Server, ...]
-    ready: tuple[Server, ...]
+    add: tuple[Server, ...] = ()
+    remove: tuple[Running, ...] = ()
+    reweigh: tuple[Server, ...] = ()
+    ready: tuple[Server, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.add or self.remove or self.reweigh or self.ready)
 
 
-def server_changes(pool: Pool, running: Iterable[Running]) -> ServerChanges:
-    """Compare a pool with its process: every server of the pool is to be in rotation, every other one is to go."""
-    wanted = {server.id: server for server in pool.servers}
+def server_changes(servers: Iterable[Server], running: Iterable[Running]) -> ServerChanges:
+    """Compare what is wanted with the process: all of these servers are to be in rotation, every other one is to go."""
+    wanted = {server.id: server for server in servers}
     present = {item.id: item for item in running}
     kept = {name: item for name, item in present.items() if name in wanted and _place(item.server) == _place(wanted[name])}
     return ServerChanges(
@@ -245,6 +245,33 @@ def server_changes(pool: Pool, running: Iterable[Running]) -> ServerChanges:
         reweigh=tuple(wanted[name] for name, item in kept.items() if item.weight != wanted[name].weight),
         ready=tuple(wanted[name] for name, item in kept.items() if item.state != "ready"),
     )
+
+
+def moves(pool: Pool, running: Iterable[Running]) -> tuple[tuple[Server, ...], ...]:
+    """The servers on the way to a pool some of which keep their name and get another place, and so have to go before they come.
+
+    Those that serve nobody go first and at least half of all; the others serve meanwhile, and what goes for good does until the end.
+    """
+    present = {item.id: item for item in running}
+    wanted = {server.id: server for server in pool.servers}
+    moved = [item for item in present.values() if item.id in wanted and _place(item.server) != _place(wanted[item.id])]
+    moved.sort(key=lambda item: (_serves(item), item.id))
+    first = max(len(moved) // 2, sum(1 for item in moved if not _serves(item)))
+    there = {item.id: item.server for item in present.values() if item in moved or _serves(item)}
+    there.update({name: server for name, server in wanted.items() if name not in {item.id for item in moved}})
+    stations: list[tuple[Server, ...]] = []
+    for portion in (moved[:first], moved[first:]):
+        for item in portion:
+            del there[item.id]
+        if portion:
+            stations.append(tuple(there.values()))
+            there.update({item.id: wanted[item.id] for item in portion})
+            stations.append(tuple(there.values()))
+    return tuple(stations)
+
+
+def _serves(item: Running) -> bool:
+    return item.state == "ready" and item.up
 
 
 def bound_endpoints(text: str) -> tuple[tuple[str, int], ...]:

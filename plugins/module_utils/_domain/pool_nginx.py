@@ -15,6 +15,7 @@ from typing import Iterator
 from . import names
 from .balancing import backup_refusal, refusals
 from .errors import AutoscaleError
+from .nginx_syntax import directives
 from .pool import Pool, Server, pool_from, require_renderable
 from .pool_nginx_server import Site, hash_header, log_format, map_key, request_maps, server_lines, variable
 
@@ -73,6 +74,8 @@ def pool_in(text: str) -> Pool:
         raise AutoscaleError(f"its line '# settings' was changed: {_BRING_IN}") from None
     check = {"tcp": True, "interval": 1.0, "timeout": 1.0}
     servers = [dataclasses.asdict(server) for server in servers_in(text)]
+    if len(servers) != sum(1 for one in directives(text) if one.words[0] == "server" and one.blocks == ("upstream",)):
+        raise AutoscaleError(f"a line of its servers was changed: {_BRING_IN}")
     return pool_from({**balance, "service": header[1], "check": check, "servers": servers}, "the file")
 
 

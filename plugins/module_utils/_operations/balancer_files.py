@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""Files of several services, checked before any of them is swapped in: listeners that clash, and the balancer's own check."""
+"""Files of several services: checked before any is swapped in (listeners that clash, the balancer's own check), and brought in."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Callable, Iterable, Mapping, Protocol, Sequence
 
 from .._clients.config_files import InvalidConfiguration
 from .._domain import names
+from .._domain.errors import AutoscaleError
 from .._domain.pool import Pool, clash
-from .balancer_work import Work
+from .balancer_work import AnyWork, Work
 
-Endpoints = Iterable["tuple[str, int]"]
+Bound = Callable[[str], Iterable["tuple[str, int]"]]
 
 
 class ConfigTree(Protocol):
@@ -34,7 +35,50 @@ class ConfigTree(Protocol):
         """Let the balancer check what stands on disk. Raises InvalidConfiguration."""
 
 
-def validate_together(tree: ConfigTree, works: Sequence[Work], product: str) -> None:
+def require_acceptable(tree: ConfigTree, works: Sequence[Work], product: str, bound: Bound) -> None:
+    """Let every work fail whose file cannot be brought in together with the others'.
+
+    Args:
+        works: all whose file changes.
+        bound: the endpoints that a file binds.
+    """
+    while True:
+        left = [work for work in works if not work.broken]
+        _refuse_taken_endpoints(tree, left, bound)
+        _validate_together(tree, left, product)
+        # The old file of one that failed stays, and the others have to get on with that one.
+        if not any(work.broken for work in left):
+            return
+
+
+def bring_in(tree: ConfigTree, works: Sequence[AnyWork], apply: Callable[[Sequence[AnyWork]], None], bound: Bound) -> None:
+    """Bring files in at once; in turn only when that fails, so that one that fails is in nobody's way.
+
+    Args:
+        apply: brings files in, or raises AutoscaleError and leaves everything as it was.
+        bound: the endpoints that a file binds.
+    """
+    ready = []
+    for work in works:
+        with work.attempt():
+            work.beat()
+            ready.append(work)
+    if not ready:
+        return
+    try:
+        apply(ready)
+    except AutoscaleError as error:
+        if len(ready) == 1:
+            ready[0].fail(error.message)
+            return
+        order, _refused = _in_turn(tree, {work.service: work.wanted_text for work in ready})
+        for work in sorted(ready, key=lambda work: order.index(work.service) if work.service in order else len(order)):
+            _refuse_taken_endpoints(tree, [work], bound)
+            if not work.broken:
+                bring_in(tree, [work], apply, bound)
+
+
+def _validate_together(tree: ConfigTree, works: Sequence[Work], product: str) -> None:
     """Let the balancer check all files that differ, at once; find the culprit only when it refuses them. A refused one fails."""
     texts = {work.service: work.wanted_text for work in works if not work.broken}
     by_service = {work.service: work for work in works}
@@ -43,8 +87,8 @@ def validate_together(tree: ConfigTree, works: Sequence[Work], product: str) -> 
     try:
         tree.validate(texts)
         return
-    except InvalidConfiguration as error:
-        words = error.message
+    except InvalidConfiguration:
+        pass
     try:
         tree.validate_as_is()
     except InvalidConfiguration as error:
@@ -52,24 +96,36 @@ def validate_together(tree: ConfigTree, works: Sequence[Work], product: str) -> 
         for name in texts:
             by_service[name].fail(words)
         return
-    for name, text in texts.items():
-        try:
-            tree.validate({name: text})
-        except InvalidConfiguration as error:
-            by_service[name].fail(f"{product} refuses the configuration of {name}, nothing was touched. It says:\n{error.message}")
-    if not any(by_service[name].broken for name in texts):
-        for name in texts:
-            by_service[name].fail(f"{product} refuses these pools together, nothing was touched. It says:\n{words}")
+    _order, refused = _in_turn(tree, texts)
+    for name, words in refused.items():
+        by_service[name].fail(f"{product} refuses the configuration of {name}, nothing was touched. It says:\n{words}")
 
 
-def refuse_taken_endpoints(tree: ConfigTree, works: Sequence[Work], new: Sequence[Work], bound: Callable[[str], Endpoints]) -> None:
-    """A balancer would share an endpoint between two listeners without a word, and traffic would go to either.
+def _in_turn(tree: ConfigTree, texts: Mapping[str, str | None]) -> tuple[list[str], dict[str, str]]:
+    """The services in an order in which the balancer takes each file after those before it, and what it says of the others.
 
-    Args:
-        works: all whose file changes.
-        new: those of them whose listener may be new.
-        bound: the endpoints that a file binds.
+    One service's routes may need another one to be there.
     """
+    accepted: dict[str, str | None] = {}
+    refused: dict[str, str] = {}
+    left = dict(texts)
+    while left:
+        refused = {}
+        for name, text in left.items():
+            try:
+                tree.validate({**accepted, name: text})
+                accepted[name] = text
+            except InvalidConfiguration as error:
+                refused[name] = error.message
+        if len(refused) == len(left):
+            break
+        left = {name: left[name] for name in refused}
+    return list(accepted), refused
+
+
+def _refuse_taken_endpoints(tree: ConfigTree, works: Sequence[Work], bound: Bound) -> None:
+    """A balancer would share an endpoint between two listeners without a word, and traffic would go to either."""
+    new = (work for work in works if work.new_listener)
     wanted = [(work, work.pool, work.pool.endpoint) for work in new if work.pool is not None and work.pool.endpoint is not None]
     if not wanted:
         return
@@ -87,7 +143,7 @@ def refuse_taken_endpoints(tree: ConfigTree, works: Sequence[Work], new: Sequenc
             work.fail(f"something else listens at {where}, where {work.service} is to listen; nothing was touched. Find it with: ss -ltnp")
 
 
-def _other_file(tree: ConfigTree, work: Work, pool: Pool, texts: Mapping[Path, str], bound: Callable[[str], Endpoints]) -> Path | None:
+def _other_file(tree: ConfigTree, work: Work, pool: Pool, texts: Mapping[Path, str], bound: Bound) -> Path | None:
     own = tree.file(work.service)
     return next((path for path, text in texts.items() if path != own and clash(pool, bound(text))), None)
 

@@ -48,6 +48,11 @@ class Work:
         return None if self.pool is None else self._render(self.pool)
 
     @property
+    def new_listener(self) -> bool:
+        """Whether its listener may be one that it does not have yet."""
+        return True
+
+    @property
     def listener_unknown(self) -> bool:
         """Whether the process may have another listener of the service than its file says."""
         return self.unsettled

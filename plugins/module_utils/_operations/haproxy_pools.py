@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from .._clients.haproxy import Runtime
 from .._clients.haproxy_config import ConfigFolder, Master
-from .._domain.errors import AutoscaleError
+from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.pool import Pool
-from .._domain.pool_haproxy import Running, bound_endpoints, render, same_structure, server_changes
-from .balancer_files import refuse_taken_endpoints, validate_together
+from .._domain.pool_haproxy import Running, bound_endpoints, moves, render, same_structure
+from .balancer_files import bring_in, require_acceptable
 from .balancer_work import works_from
 from .batch import Result
 from .haproxy_reload import Reloads
@@ -31,6 +31,8 @@ from .haproxy_work import HAProxyWork
 from .lease import Lease
 from .outcome import Change, Outcome
 
+# The first one whose process takes new servers with checks.
+OLDEST = (2, 6)
 # Another run may be waiting for its reload, or have a large configuration checked.
 LOCK_SECONDS = 120.0
 
@@ -63,6 +65,9 @@ def apply_pools(
     works = works_from(entries, lambda service, pool: HAProxyWork(service, pool, lease, runtime))
     if not works:
         return Outcome((), {"failures": [], "reloads": 0})
+    version = runtime.version()
+    if version < OLDEST:
+        raise AutoscaleError(f"HAProxy at {runtime.path} is {version[0]}.{version[1]}; {OLDEST[0]}.{OLDEST[1]} or later is needed")
     level = runtime.level()
     if level != "admin":
         raise AutoscaleError(f"HAProxy's socket {runtime.path} is of level {level!r}; 'stats socket' in {folder.base} needs 'level admin'")
@@ -100,32 +105,16 @@ class _Change:
     # the structure
 
     def validate(self) -> None:
-        changed = [work for work in self._works if work.differs]
-        refuse_taken_endpoints(self._folder, changed, [work for work in changed if work.structural], bound_endpoints)
-        validate_together(self._folder, changed, "HAProxy")
+        if any(work.structural for work in self._works):
+            self.reloads.require()
+        require_acceptable(self._folder, [work for work in self._works if work.differs], "HAProxy", bound_endpoints)
 
     def reload(self) -> None:
         """Bring in the structure of all pools that need it, in one reload; one by one only when that fails."""
-        ready = []
-        for work in self._left():
-            if work.structural:
-                with work.attempt():
-                    work.beat()
-                    ready.append(work)
-        self._reload(ready)
+        bring_in(self._folder, [work for work in self._left() if work.structural], self._reload, bound_endpoints)
 
-    def _reload(self, works: list[HAProxyWork]) -> None:
-        if not works:
-            return
-        try:
-            self.reloads.apply({work.service: _structure(work) for work in works})
-        except AutoscaleError as error:
-            if len(works) == 1:
-                works[0].fail(error.message)
-                return
-            for work in works:
-                self._reload([work])
-            return
+    def _reload(self, works: Sequence[HAProxyWork]) -> None:
+        self.reloads.apply({work.service: _structure(work) for work in works})
         for work in works:
             work.reloaded = True
 
@@ -133,44 +122,37 @@ class _Change:
 
     def servers(self) -> None:
         """Bring the servers of all processes to those wanted."""
-        # A server with a new address goes first, since two cannot have one name.
-        moved = {}
+        ways = []
         for work in self._left():
             if work.pool is not None:
                 with work.attempt():
-                    found = server_changes(work.pool, (work.present() or {}).values())
-                    gone = {item.id for item in found.remove}
-                    if gone & {server.id for server in found.add}:
-                        rest = tuple(server for server in work.pool.servers if server.id not in gone)
-                        moved[work.service] = dataclasses.replace(work.pool, servers=rest)
-        if moved:
-            self._round({work.service: (work, moved[work.service]) for work in self._left() if work.service in moved})
-        self._round({work.service: (work, work.pool) for work in self._left() if work.pool is not None})
+                    stations = moves(work.pool, (work.present() or {}).values())
+                    ways.append((work, work.pool, [*stations, work.pool.servers]))
+        while ways:
+            self._round([ServerRound(self._folder, work, pool, way.pop(0)) for work, pool, way in ways])
+            for work, _pool, way in ways:
+                if way and work.failures:
+                    work.warnings.append(f"{work.section}: no more of its servers get another address, since these failed")
+            ways = [one for one in ways if one[2] and not one[0].failures]
 
-    def _round(self, goals: dict[str, tuple[HAProxyWork, Pool]]) -> None:
-        rounds = []
-        with self._folder.lock(LOCK_SECONDS):
-            for work, pool in goals.values():
-                with work.attempt():
-                    item = ServerRound(self._folder, work, pool)
-                    if item.begin():
-                        rounds.append(item)
+    def _round(self, rounds: list[ServerRound]) -> None:
+        self._alone(rounds, ServerRound.begin)
+        rounds = [item for item in rounds if item.changes]
         deadline = time.monotonic() + self._wait_timeout
-        for item in rounds:
-            with item.work.attempt():
-                item.wait_up(deadline)
-        rounds = [item for item in rounds if not item.work.broken]
-        for item in rounds:
-            with item.work.attempt():
-                item.take_out()
+        _each(rounds, lambda item: item.wait_up(deadline))
+        _each(rounds, ServerRound.take_out)
         deadline = time.monotonic() + self._wait_timeout
-        for item in rounds:
-            with item.work.attempt():
-                item.wait_drained(deadline)
-        for item in rounds:
-            if item.out and not item.work.broken:
-                with self._folder.lock(LOCK_SECONDS), item.work.attempt():
-                    item.delete()
+        _each(rounds, lambda item: item.wait_drained(deadline))
+        self._alone([item for item in rounds if item.out], ServerRound.delete)
+
+    def _alone(self, rounds: list[ServerRound], step: Callable[[ServerRound], None]) -> None:
+        """Take a step with the folder's lock held; where another run keeps it for too long, all of them fail."""
+        try:
+            with self._folder.lock(LOCK_SECONDS):
+                _each(rounds, step)
+        except WaitTimeout as error:
+            for item in rounds:
+                item.work.fail(error.message)
 
     def follow(
         self, work: HAProxyWork, before: tuple[str | None, dict[str, Running] | None]
@@ -186,6 +168,13 @@ class _Change:
                     self._folder.write(work.service, now)
                     text = now
         return text, running
+
+
+def _each(rounds: list[ServerRound], step: Callable[[ServerRound], None]) -> None:
+    for item in rounds:
+        if not item.work.broken:
+            with item.work.attempt():
+                step(item)
 
 
 def _structure(work: HAProxyWork) -> Pool | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from typing import Mapping
+from typing import Iterable, Mapping
 
 from .._clients.config_files import write_atomically
 from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
@@ -45,6 +45,11 @@ class Reloads:
         self._asked = False
         self.count = 0
 
+    def require(self) -> None:
+        """Raise AutoscaleError where HAProxy cannot be reloaded."""
+        self._state_file()
+        self._master.pid()
+
     def apply(self, pools: Mapping[str, Pool | None]) -> None:
         """Swap files, reload and verify; on failure files and process are as they were.
 
@@ -57,7 +62,7 @@ class Reloads:
         texts = {service: None if pool is None else render(pool) for service, pool in pools.items()}
         state_file = self._state_file()
         # A killed run may have asked before us.
-        self._asked = any(self._folder.unsettled(service) for service in pools)
+        self._asked = self._asked or any(self._folder.unsettled(service) for service in pools)
         # Changes of servers wait: one between the dump and the start of the new worker would be lost.
         with self._runtime.lock(exclusive=True):
             for service in pools:
@@ -70,8 +75,13 @@ class Reloads:
             except AutoscaleError as error:
                 self._put_back(state_file, tuple(pools), error)
                 raise
-            for service in pools:
-                self._folder.settle(service)
+            self._settle(pools)
+
+    def _settle(self, services: Iterable[str]) -> None:
+        """Files and process agree."""
+        for service in services:
+            self._folder.settle(service)
+        self._asked = False
 
     def _put_back(self, state_file: Path, services: tuple[str, ...], error: AutoscaleError) -> None:
         try:
@@ -84,8 +94,7 @@ class Reloads:
             # What was remembered stays, so that the next run reloads.
             error.message += f"\nPutting the old configuration back failed too: {second}"
         else:
-            for service in services:
-                self._folder.settle(service)
+            self._settle(services)
             error.message += "\nThe old configuration is back, in the folder and in the process."
         error.args = (error.message,)
 
@@ -100,25 +109,28 @@ class Reloads:
 
     def _reload(self, state_file: Path) -> None:
         """Hand the servers' state to a new worker and wait until it answers."""
+        # The worker of an earlier reload, of somebody else or of a run that was killed, would be taken for ours.
+        self._master.await_idle(self._timeout)
         old = self._worker()
+        known = self._master.children() | {old}
         write_atomically(state_file, self._runtime.state_dump())
         try:
             self.count += 1
             self._asked = True
-            self._master.reload(int(old), self._timeout)
-            self._wait_for_another(old)
+            self._master.reload(old, self._timeout)
+            self._wait_for_another(old, known)
         finally:
             # A state that is read again at the next start of the machine would be long out of date.
             write_atomically(state_file, EMPTY_STATE)
 
-    def _wait_for_another(self, old: str) -> None:
+    def _wait_for_another(self, old: int, known: set[int]) -> None:
         deadline = time.monotonic() + self._timeout
         answers = 0
         while answers < _ANSWERS_IN_A_ROW:
             worker = old
             with contextlib.suppress(HAProxyUnreachable):
                 worker = self._worker()
-            answers = answers + 1 if worker != old else 0
+            answers = 0 if worker in known else answers + 1
             if answers < _ANSWERS_IN_A_ROW:
                 if time.monotonic() >= deadline:
                     raise WaitTimeout(
@@ -127,8 +139,8 @@ class Reloads:
                     )
                 time.sleep(_POLL_SECONDS)
 
-    def _worker(self) -> str:
-        return self._runtime.info()["Pid"]
+    def _worker(self) -> int:
+        return int(self._runtime.info()["Pid"])
 
     def _verify(self, pools: Mapping[str, Pool | None]) -> None:
         """Make sure that the process has exactly these pools, and that their listeners accept."""

@@ -8,38 +8,46 @@
 from __future__ import annotations
 
 import time
-from typing import Mapping
+from typing import Mapping, Sequence
 
 from .._clients.haproxy_config import ConfigFolder
 from .._domain.balance import HASHES
 from .._domain.pool import Pool, Server
-from .._domain.pool_haproxy import render, server_arguments, server_changes, server_options
-from .haproxy_running import wait_drained, wait_up
+from .._domain.pool_haproxy import ServerChanges, render, server_arguments, server_changes, server_options
+from .haproxy_running import DELETE_SECONDS, wait_drained, wait_up
 from .haproxy_work import HAProxyWork
 
-DELETE_SECONDS = 5.0
 BACK_SECONDS = 5.0
 
 
 class ServerRound:
-    """One pool's servers in one round; the methods are its steps, in order."""
+    """One pool's servers in one round; the methods are its steps, in order.
 
-    def __init__(self, folder: ConfigFolder, work: HAProxyWork, pool: Pool) -> None:
+    Args:
+        pool: what is wanted at last; servers: those that are to be there after this round.
+
+    Attributes:
+        changes: what is to be done, once it began.
+        out: those that are on their way out.
+    """
+
+    def __init__(self, folder: ConfigFolder, work: HAProxyWork, pool: Pool, servers: Sequence[Server]) -> None:
         self._folder = folder
         self.work = work
         self._pool = pool
-        self._changes = server_changes(pool, (work.present() or {}).values())
+        self._servers = servers
+        self.changes = ServerChanges()
         self.out: list[str] = []
         self._failed = False
 
-    def begin(self) -> bool:
-        """Write both the old and the new servers to the file, then start to change the process. False: there is nothing to do."""
-        changes, group = self._changes, self.work.group
+    def begin(self) -> None:
+        """Write both the old and the new servers to the file, then start to change the process."""
+        changes = self.changes = server_changes(self._servers, (self.work.present() or {}).values())
         if not changes:
-            return False
+            return
+        group, balance = self.work.group, self._pool.balance
         self.work.beat()
-        self._write({**{item.id: item.server for item in changes.remove}, **{server.id: server for server in self._pool.servers}})
-        balance = self._pool.balance
+        self._write({**{item.id: item.server for item in changes.remove}, **{server.id: server for server in self._servers}})
         options = server_options(self._pool.check_interval, balance)
         for server in changes.add:
             arguments = server_arguments(server, options, hashed=balance.algorithm in HASHES)
@@ -48,12 +56,11 @@ class ServerRound:
             group.weigh(server.id, server.weight)
         for server in changes.ready:
             group.ready(server.id)
-        return True
 
     def wait_up(self, deadline: float) -> None:
         """Wait for the checks of what was added or taken in again; what was added and does not come up is removed again."""
         group, beat = self.work.group, self.work.beat
-        left = wait_up(group, [server.id for server in self._changes.add], deadline, beat)
+        left = wait_up(group, [server.id for server in self.changes.add], deadline, beat)
         for name, state in left.items():
             error = f"HAProxy's check of {self.work.section}/{name} did not pass in time; last state: {state}. "
             self.work.fail_instance(name, error + "It took no traffic and was removed again")
@@ -61,12 +68,12 @@ class ServerRound:
         self._failed = bool(left)
         # A server that was there before may be down for its own reasons: it is waited for, but not for long.
         soon = min(deadline, time.monotonic() + BACK_SECONDS)
-        for name, state in wait_up(group, [server.id for server in self._changes.ready], soon, beat).items():
+        for name, state in wait_up(group, [server.id for server in self.changes.ready], soon, beat).items():
             self.work.warnings.append(f"{self.work.section}/{name} is not in maintenance any more, but its check does not pass: {state}")
 
     def take_out(self) -> None:
         """Take what goes out of rotation; what still serves stays when its successors did not come up."""
-        for item in self._changes.remove:
+        for item in self.changes.remove:
             if self._failed and item.state == "ready" and item.up:
                 self.work.fail_instance(item.id, f"{self.work.section}/{item.id} was kept in rotation, since new servers did not come up")
             else:

@@ -16,6 +16,8 @@ from .._domain.pool import Server
 from .._domain.pool_haproxy import Running
 
 POLL_SECONDS = 0.05
+# For the connections of a server that is in maintenance to be closed.
+DELETE_SECONDS = 5.0
 
 Beat = Callable[[], None]
 
@@ -71,9 +73,10 @@ class RunningServers:
         self._beat()
         with self._runtime.lock(exclusive=False):
             if present.state == "maint" and present.checked:
+                # First, so that a run that is killed here leaves no server that is never checked.
+                self._runtime.enable_health(self.backend, server)
                 self._runtime.set_state(self.backend, server, "drain")
                 self._runtime.set_health_down(self.backend, server)
-                self._runtime.enable_health(self.backend, server)
             self._runtime.set_state(self.backend, server, "ready")
         self._prove(server, "ready", lambda item: item.state == "ready")
 
@@ -178,9 +181,12 @@ def wait_drained(group: RunningServers, servers: Iterable[str], deadline: float,
         loads = group.loads(present)
         left = {}
         for name in wanted:
-            if name in present and name in loads and (present[name].state == "ready" or not loads[name].idle):
-                load = loads[name]
-                left[name] = f"{present[name].state}, {load.in_flight} in flight, {load.queued} queued"
+            if name not in present:
+                continue
+            load = loads.get(name)
+            if load is None or present[name].state == "ready" or not load.idle:
+                known = f"{load.in_flight} in flight, {load.queued} queued" if load else "what is in flight is not known"
+                left[name] = f"{present[name].state}, {known}"
         return left
 
     wanted = list(servers)

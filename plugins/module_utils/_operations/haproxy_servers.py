@@ -20,7 +20,7 @@ from .._domain.pool import Server
 from .._domain.pool_haproxy import Running, server_arguments, server_options
 from .._domain.reader import Reader
 from .batch import Failure, Result
-from .haproxy_running import Beat, RunningServers, describe, shown_endpoint, wait_drained, wait_up
+from .haproxy_running import DELETE_SECONDS, Beat, RunningServers, describe, shown_endpoint, wait_drained, wait_up
 from .lease import Lease
 from .outcome import Change, Outcome
 
@@ -207,7 +207,7 @@ class _Work:
             if left:
                 self._at_deadline(left[name])
         if self.state == "absent" and present is not None:
-            self._group.delete(name, deadline)
+            self._group.delete(name, max(deadline, time.monotonic() + DELETE_SECONDS))
         self._last = self._group.read().get(name)
 
     def _at_deadline(self, state: str) -> None:

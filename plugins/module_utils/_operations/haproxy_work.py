@@ -44,6 +44,10 @@ class HAProxyWork(Work):
             return None
 
     @property
+    def new_listener(self) -> bool:
+        return self.structural
+
+    @property
     def listener_unknown(self) -> bool:
         # Also when its file is gone: the process goes on with what it has.
         return self.running is not None and (self.text is None or self.unsettled)
@@ -59,4 +63,4 @@ class HAProxyWork(Work):
     def differs(self) -> bool:
         if self.structural or self.text != self.wanted_text:
             return True
-        return self.pool is not None and bool(server_changes(self.pool, (self.running or {}).values()))
+        return self.pool is not None and bool(server_changes(self.pool.servers, (self.running or {}).values()))

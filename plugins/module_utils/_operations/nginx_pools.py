@@ -20,7 +20,7 @@ from .._domain.errors import AutoscaleError, InvalidDescription
 from .._domain.nginx_syntax import listen_endpoints
 from .._domain.pool_nginx import ACCESS_LOG, impossible_in
 from .._domain.pool_nginx_server import Site
-from .balancer_files import refuse_taken_endpoints, validate_together
+from .balancer_files import bring_in, require_acceptable
 from .balancer_work import works_from
 from .batch import Result
 from .lease import Lease
@@ -115,10 +115,9 @@ def carry_out(
                 files.place(work.service, work.pool.balance.mode if work.pool else None)
                 work.look(files)
         changed = [work for work in works if not work.broken and work.differs]
-        refuse_taken_endpoints(files, changed, [work for work in changed if work.new_listener], listen_endpoints)
-        validate_together(files, changed, "Nginx")
+        require_acceptable(files, changed, "Nginx", listen_endpoints)
         if not check:
-            _reload(reloads, changed)
+            bring_in(files, [work for work in changed if not work.broken], reloads.apply, listen_endpoints)
         waiting = [work for work in works if work.waits and not work.broken]
         # The proof of a reload is that all but the newest workers shut down.
         retiring = {number for number, ending in master.workers().items() if ending} if waiting else set()
@@ -127,26 +126,6 @@ def carry_out(
     changes = tuple(change for work in works for change in _changes(files, work, check))
     failures = tuple(failure for work in works for failure in work.failures)
     return Result(changes, failures, tuple(warning for work in works for warning in work.warnings)), reloads.count
-
-
-def _reload(reloads: Reloads, works: Sequence[NginxWork]) -> None:
-    """One reload for all; one by one only when that fails."""
-    ready = []
-    for work in works:
-        if not work.broken:
-            with work.attempt():
-                work.beat()
-                ready.append(work)
-    if not ready:
-        return
-    try:
-        reloads.apply(ready)
-    except AutoscaleError as error:
-        if len(ready) == 1:
-            ready[0].fail(error.message)
-            return
-        for work in ready:
-            _reload(reloads, [work])
 
 
 def _wait_for_old(master: Master, works: Sequence[NginxWork], old: set[int], wait_timeout: float) -> None:

@@ -46,7 +46,7 @@ class Reloads:
         """
         works = list(works)
         # A killed run may have asked before us.
-        self._asked = any(work.unsettled for work in works)
+        self._asked = self._asked or any(work.unsettled for work in works)
         for work in works:
             self._files.remember(work.service)
         try:
@@ -59,9 +59,15 @@ class Reloads:
         except AutoscaleError as error:
             self._put_back([work.service for work in works], error)
             raise
+        self._settle([work.service for work in works])
         for work in works:
-            self._files.settle(work.service)
             work.reloaded = True
+
+    def _settle(self, services: Iterable[str]) -> None:
+        """Files and process agree."""
+        for service in services:
+            self._files.settle(service)
+        self._asked = False
 
     def _put_back(self, services: list[str], error: AutoscaleError) -> None:
         try:
@@ -74,13 +80,14 @@ class Reloads:
             # What was remembered stays, so that the next run reloads.
             error.message += f"\nPutting the old configuration back failed too: {second}"
         else:
-            for service in services:
-                self._files.settle(service)
+            self._settle(services)
             error.message += "\nThe old configuration is back, in the folder and in the process."
         error.args = (error.message,)
 
     def _reload(self) -> None:
         """Ask for new workers, and wait until they are there and all others shut down."""
+        # The workers of an earlier reload, of somebody else or of a run that was killed, would be taken for ours.
+        self._master.await_idle(max(self._timeout, _BIND_SECONDS))
         before = self._master.workers()
         log = ErrorLog(self._files.error_log())
         self.count += 1

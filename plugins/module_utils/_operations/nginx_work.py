@@ -43,7 +43,8 @@ class NginxWork(Work):
         """Whether the old workers are waited for: they go on sending requests to what went."""
         staying = {server.id for server in self.pool.servers} if self.pool else set()
         goes = self.pool is None or any(server.id not in staying for server in servers_in(self.text or ""))
-        return goes and self.differs
+        # A run that was killed may have left workers with yet another file.
+        return (goes or self.unsettled) and self.differs
 
     def at_deadline(self, what: str) -> None:
         """Old workers are left that have not ended in time; raises WaitTimeout where that is an error."""

@@ -34,5 +34,16 @@ def test_a_signal_without_a_handler_is_waited_for(master: MasterProcess, deaf: s
         signal.signal(NUMBER, before)
 
 
+def test_a_signal_that_is_kept_back_is_waited_for(master: MasterProcess) -> None:
+    before = signal.signal(NUMBER, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {NUMBER})
+    try:
+        with pytest.raises(WaitTimeout):
+            master.await_hearing(os.getpid(), NUMBER, 0.05)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {NUMBER})
+        signal.signal(NUMBER, before)
+
+
 def test_without_its_state_nothing_is_waited_for(master: MasterProcess) -> None:
     master.await_hearing(0, NUMBER, 0)

@@ -17,6 +17,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._domain.po
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_haproxy import (
     Running,
     bound_endpoints,
+    moves,
     render,
     same_structure,
     server_changes,
@@ -150,9 +151,9 @@ def test_every_algorithm_lets_servers_be_added() -> None:
 def test_changes_of_servers() -> None:
     pool = pool_from(described(), "p")
     one, two, three = pool.servers
-    assert not server_changes(pool, [running(server) for server in pool.servers])
+    assert not server_changes(pool.servers, [running(server) for server in pool.servers])
     changes = server_changes(
-        pool,
+        pool.servers,
         [running(one, weight=7), running(two, state="maint", up=False), running(three, port=1), running(one, id="other")],
     )
     assert [server.id for server in changes.add] == [three.id]
@@ -162,14 +163,44 @@ def test_changes_of_servers() -> None:
 
 def test_a_standby_that_is_to_serve_is_put_in_anew() -> None:
     pool = pool_from(named("standby"), "p")
-    assert not server_changes(pool, [running(server, backup=server.backup) for server in pool.servers])
-    changes = server_changes(pool, [running(server) for server in pool.servers])
+    assert not server_changes(pool.servers, [running(server, backup=server.backup) for server in pool.servers])
+    changes = server_changes(pool.servers, [running(server) for server in pool.servers])
     assert [server.id for server in changes.add] == [item.id for item in changes.remove] == ["shop-app2-20000", "shop-app3-20000"]
+
+
+def ports(station: tuple[Server, ...]) -> dict[str, int]:
+    return {server.id: server.port for server in station}
+
+
+def test_servers_that_get_another_address_go_by_halves() -> None:
+    servers = [{"id": name, "address": f"127.0.0.{number}", "port": 1, "weight": 1} for number, name in enumerate("abc", 1)]
+    pool = pool_from({**described(), "servers": servers}, "p")
+    a, b, c = pool.servers
+    assert moves(pool, [running(server) for server in pool.servers]) == ()
+    fresh = dataclasses.replace(pool, servers=(*pool.servers, Server("fresh", "127.0.0.9", 1, 1)))
+    present = [running(a, port=9), running(b, port=9), running(c, port=9), running(a, id="goes"), running(a, id="went", state="drain")]
+    # What is new comes first, what goes for good goes last, and what is out already stays out.
+    always = {"fresh": 1, "goes": 1}
+    assert [ports(station) for station in moves(fresh, present)] == [
+        {**always, "b": 9, "c": 9},
+        {**always, "a": 1, "b": 9, "c": 9},
+        {**always, "a": 1},
+        {**always, "a": 1, "b": 1, "c": 1},
+    ]
+    # Those that serve nobody go at once.
+    assert [ports(station) for station in moves(pool, [running(a, port=9, up=False), running(b, port=9), running(c, port=9)])] == [
+        {"b": 9, "c": 9},
+        {"a": 1, "b": 9, "c": 9},
+        {"a": 1},
+        {"a": 1, "b": 1, "c": 1},
+    ]
+    down = [running(a, port=9, up=False), running(b, port=9, state="maint"), running(c, port=9)]
+    assert [set(ports(station)) for station in moves(pool, down)] == [{"c"}, {"a", "b", "c"}, {"a", "b"}, {"a", "b", "c"}]
 
 
 def test_a_server_that_is_down_but_in_place_is_left_alone() -> None:
     pool = pool_from(described(), "p")
-    assert not server_changes(pool, [running(server, up=False) for server in pool.servers])
+    assert not server_changes(pool.servers, [running(server, up=False) for server in pool.servers])
 
 
 def test_bound_endpoints() -> None:

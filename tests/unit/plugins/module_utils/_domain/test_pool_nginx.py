@@ -192,6 +192,13 @@ def test_a_file_that_is_not_ours_has_no_pool() -> None:
             pool_in(text)
 
 
+@pytest.mark.parametrize("line", ["server 127.0.0.9:80;", "server 127.0.0.1:20000 weight=100 max_fails=0; # shop-app1-20000"])
+def test_a_file_with_a_server_of_another_form_is_not_rewritten_without_it(line: str) -> None:
+    text = render(pool(), SITE)
+    with pytest.raises(AutoscaleError, match="bring the pool in again"):
+        pool_in(text.replace("    keepalive 32;", f"    {line}\n    keepalive 32;"))
+
+
 def endpoint(server: Server) -> str:
     return f"[{server.address}]:{server.port}" if ":" in server.address else f"{server.address}:{server.port}"
 
