@@ -25,7 +25,7 @@ from ansible_collections.microservices.autoscale.plugins.module_utils._clients.h
 from ansible_collections.microservices.autoscale.plugins.module_utils._clients.haproxy_config import ConfigFolder, Master
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import pool_from
 from ansible_collections.microservices.autoscale.plugins.module_utils._operations.haproxy_reload import Reloads
-from backends import PORT
+from backends import PORT, held_at
 from certificates import self_signed
 from load import Load, LoadConfig
 from processes import HAProxy, http_get, wait_until
@@ -336,6 +336,30 @@ def test_servers_whose_new_address_does_not_answer_do_not_empty_the_pool(
     assert balancer.apply(pool)["failures"] == [] and len(balancer.running("shop") or ()) == 2
 
 
+def test_who_drains_slowly_keeps_nobody_from_a_new_address(balancer: Balancer, shops: list[str], listen: int, network: str) -> None:
+    with held_at(f"{network}.43") as held:
+        pool = balancer.pool("shop", listen, held.address, shops[0])
+        leaving, staying = (server["id"] for server in pool["servers"])
+        balancer.apply(pool)
+        balancer.servers("drain", staying)
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(http_get(f"http://{balancer.haproxy.address}:{listen}/", timeout=60)))
+        asking.start()
+        assert held.asked.wait(10)
+        balancer.servers("ready", staying)
+        balancer.servers("drain", leaving)
+        wanted = {**pool, "servers": [{**pool["servers"][1], "address": shops[1]}]}
+        late = balancer.apply(wanted, wait_timeout=1.5, on_error="report")
+        assert {failure["instance"] for failure in late["failures"]} == {leaving}
+        running = balancer.running("shop") or {}
+        assert (running[staying][:2], running[leaving][1]) == (["2", "0"], "8") and balancer.agrees("shop")
+        assert json.loads(http_get(f"http://{balancer.haproxy.address}:{listen}/work?nonce=1"))["instance"] == shops[1]
+        held.release.set()
+        asking.join()
+    assert answers == ["held"]
+    assert balancer.apply(wanted)["failures"] == [] and set(balancer.running("shop") or ()) == {staying}
+
+
 def test_what_needs_another_service_is_not_refused_with_a_third(balancer: Balancer, shops: list[str], listen: int) -> None:
     front = balancer.pool("aaa", listen, shops[0], routes=[{"path": "/bank", "service": "bank"}])
     bank = balancer.pool("bank", free_port(balancer.haproxy.address), shops[1])
@@ -502,6 +526,10 @@ def test_prerequisites_that_are_missing_are_named(balancer: Balancer, shops: lis
     stale = tmp_path / "stale.pid"
     stale.write_text(str(os.getpid()))
     assert "stale" in balancer.apply(pool, pid_file=str(stale))["msg"]
+    stale.write_text(balancer.worker())
+    for check in (True, False):
+        alone = balancer.apply(pool, check=check, pid_file=str(stale))
+        assert alone["failed"] and "without a master" in alone["msg"]
     assert not balancer.file("shop").exists() and balancer.running("shop") is None
 
 

@@ -246,6 +246,9 @@ def test_errors_are_told_apart(haproxy: WithBackend, tmp_path: Path) -> None:
     runtime = Runtime(str(haproxy.socket))
     reader = Runtime(str(haproxy.folder / "reader.sock"))
     assert (runtime.level(), reader.level()) == ("admin", "operator")
+    assert runtime.require_changeable() == runtime.info()["Version"]
+    with pytest.raises(HAProxyError, match="of level 'operator'"):
+        reader.require_changeable()
     for kind, attempt in {
         NoSuchBackend: lambda: runtime.servers("nowhere"),
         NoSuchServer: lambda: runtime.set_state("web", "nobody", "maint"),

@@ -29,6 +29,8 @@ NAME = re.compile(r"[A-Za-z0-9_.:-]{1,192}")
 _FORCED_MAINT = 0x01 | 0x02 | 0x20
 _FORCED_DRAIN = 0x08 | 0x10
 _CHECK_CONFIGURED = 0x02
+# The first one that takes new servers with checks.
+_OLDEST = (2, 6)
 _OPERATIONAL = ("1", "2")
 _SERVERS = "4"
 
@@ -108,13 +110,16 @@ class Runtime:
             raise HAProxyError(f"HAProxy at {self.path} answered 'show info' without its Pid: {' '.join(lines)[:200]!r}")
         return facts
 
-    def version(self) -> tuple[int, int]:
-        """The process's major and minor version."""
-        text = self.info().get("Version", "")
-        match = re.match(r"([0-9]+)\.([0-9]+)", text)
-        if match is None:
-            raise HAProxyError(f"HAProxy at {self.path} has a version of an unknown form: {text[:50]!r}")
-        return int(match[1]), int(match[2])
+    def require_changeable(self) -> str:
+        """The process's version; raises HAProxyError where its servers cannot be changed while it runs."""
+        version = self.info().get("Version", "")
+        match = re.match(r"([0-9]+)\.([0-9]+)", version)
+        if match is None or (int(match[1]), int(match[2])) < _OLDEST:
+            raise HAProxyError(f"HAProxy {version[:50]!r} at {self.path} is too old: {_OLDEST[0]}.{_OLDEST[1]} or later is needed")
+        level = self.level()
+        if level != "admin":
+            raise HAProxyError(f"HAProxy's socket {self.path} is of level {level!r}; its 'stats socket' needs 'level admin'")
+        return version
 
     def level(self) -> str:
         """The socket's level: user, operator or admin."""

@@ -107,12 +107,11 @@ class Master(MasterProcess):
         # Up to 3.0 the new worker of a reload answers before the master listens again, and until then the master ignores the signal.
         self.await_hearing(self.pid(), signal.SIGUSR2, timeout)
 
-    def reload(self, worker: int, timeout: float) -> None:
-        """Ask the master for a new worker.
+    def require(self, worker: int) -> int:
+        """The master's number; raises AutoscaleError where it cannot be reloaded.
 
         Args:
             worker: the process that answers at the runtime socket, to be sure that socket and pid file belong together.
-            timeout: seconds for an earlier reload to be over.
         """
         number = self.pid()
         if number == worker:
@@ -124,5 +123,15 @@ class Master(MasterProcess):
                 f"the pid file {self._pid_file} names process {number}, but the process that answers at the runtime socket ({worker}) "
                 f"is a child of {parent[1]}: pid file and socket belong to two HAProxys"
             )
+        return number
+
+    def reload(self, worker: int, timeout: float) -> None:
+        """Ask the master for a new worker.
+
+        Args:
+            worker: as for require().
+            timeout: seconds for an earlier reload to be over.
+        """
+        number = self.require(worker)
         self.await_idle(timeout)
         self.send(number, signal.SIGUSR2)

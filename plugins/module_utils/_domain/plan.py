@@ -242,7 +242,8 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         for name in situation.record.pools:
             if name in fleet.hosts:
                 made.pools[name] = None
-                for instance_id in sorted(stopped):
+                # A balancer that is none any more may be gone.
+                for instance_id in sorted(stopped) if name in fleet.balancers else ():
                     made.add(DRAIN, name, _server_item(service, instance_id))
                 made.add(FORGET, name, {"service": service.name, "state": "absent"})
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from typing import Iterable, Iterator
+from typing import Container, Iterable, Iterator
 
 from . import names
 from .balance import HASHES, Balance, Route
@@ -247,27 +247,38 @@ def server_changes(servers: Iterable[Server], running: Iterable[Running]) -> Ser
     )
 
 
-def moves(pool: Pool, running: Iterable[Running]) -> tuple[tuple[Server, ...], ...]:
-    """The servers on the way to a pool some of which keep their name and get another place, and so have to go before they come.
+def moves(pool: Pool, running: Iterable[Running]) -> tuple[frozenset[str], ...]:
+    """The servers that keep their name and get another place, in the portions in which they go and come back.
 
-    Those that serve nobody go first and at least half of all; the others serve meanwhile, and what goes for good does until the end.
+    Those that serve nobody go first, and at least half of all; the others serve meanwhile.
     """
-    present = {item.id: item for item in running}
     wanted = {server.id: server for server in pool.servers}
-    moved = [item for item in present.values() if item.id in wanted and _place(item.server) != _place(wanted[item.id])]
+    moved = [item for item in running if item.id in wanted and _place(item.server) != _place(wanted[item.id])]
     moved.sort(key=lambda item: (_serves(item), item.id))
     first = max(len(moved) // 2, sum(1 for item in moved if not _serves(item)))
-    there = {item.id: item.server for item in present.values() if item in moved or _serves(item)}
-    there.update({name: server for name, server in wanted.items() if name not in {item.id for item in moved}})
-    stations: list[tuple[Server, ...]] = []
-    for portion in (moved[:first], moved[first:]):
-        for item in portion:
-            del there[item.id]
-        if portion:
-            stations.append(tuple(there.values()))
-            there.update({item.id: wanted[item.id] for item in portion})
-            stations.append(tuple(there.values()))
-    return tuple(stations)
+    portions = (frozenset(item.id for item in portion) for portion in (moved[:first], moved[first:]))
+    return tuple(portion for portion in portions if portion)
+
+
+def station(
+    pool: Pool, running: Iterable[Running], *, away: Container[str] = (), failed: Container[str] = (), last: bool = False
+) -> tuple[Server, ...]:
+    """The servers that are to be there next, on the way to a pool.
+
+    Args:
+        away: those that go, to come back at another place.
+        failed: those that did not come up, and are not tried again.
+        last: whether also those go that are not wanted any more. Until then they serve, but for those that are out already.
+    """
+    wanted = {server.id: server for server in pool.servers}
+    there = {item.id: item for item in running}
+    servers = []
+    for item in there.values():
+        want = wanted.get(item.id)
+        if item.id in away or (want is None and (last or not _serves(item))):
+            continue
+        servers.append(want if want is not None and _place(want) == _place(item.server) else item.server)
+    return (*servers, *(server for name, server in wanted.items() if name not in there and name not in failed))
 
 
 def _serves(item: Running) -> bool:

@@ -24,7 +24,7 @@ ACCESS_LOG = re.compile(r"/[A-Za-z0-9_.+/-]{1,200}")
 # Three failures within two seconds, and two seconds out: one slow request takes nobody out, and a pool whose instances all
 # failed together is back soon. A dead host costs a request the time to connect, until it is out.
 _PASSIVE = "max_fails=3 fail_timeout=2s"
-_BRING_IN = "bring the pool in again, with nginx_config or the playbook deploy"
+_BRING_IN = "undo the change, or bring the pool in again with nginx_config"
 _HEADER = re.compile(r"# managed by microservices\.autoscale: service (\S+); changes made here are overwritten")
 # What the text was made from, but for the servers: the text alone does not say all of it.
 _SETTINGS = re.compile(r"# settings (\{.*\})")

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 from typing import Callable, Iterable, Mapping, Protocol, Sequence
@@ -71,9 +72,13 @@ def bring_in(tree: ConfigTree, works: Sequence[AnyWork], apply: Callable[[Sequen
         if len(ready) == 1:
             ready[0].fail(error.message)
             return
-        order, _refused = _in_turn(tree, {work.service: work.wanted_text for work in ready})
+        order: list[str] = []
+        # On a full disk, say, there is no order.
+        with contextlib.suppress(AutoscaleError):
+            order, _refused = _in_turn(tree, {work.service: work.wanted_text for work in ready})
         for work in sorted(ready, key=lambda work: order.index(work.service) if work.service in order else len(order)):
-            _refuse_taken_endpoints(tree, [work], bound)
+            with work.attempt():
+                _refuse_taken_endpoints(tree, [work], bound)
             if not work.broken:
                 bring_in(tree, [work], apply, bound)
 

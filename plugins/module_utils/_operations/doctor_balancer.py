@@ -19,11 +19,7 @@ from .._domain.errors import AutoscaleError
 
 def haproxy_socket(path: str) -> str:
     """Whether the runtime socket lets servers be changed."""
-    runtime = Runtime(path)
-    version, level = runtime.info().get("Version", "?"), runtime.level()
-    if level != "admin":
-        raise AutoscaleError(f"HAProxy {version} at {path} gives the level {level!r}")
-    return f"HAProxy {version} at {path}, level admin"
+    return f"HAProxy {Runtime(path).require_changeable()} at {path}, level admin"
 
 
 def haproxy_config(base_config: str, config_dir: str, binary: str) -> str:

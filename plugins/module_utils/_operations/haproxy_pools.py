@@ -13,14 +13,15 @@ the time of a change the file holds the old servers and the new ones, so that a 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from .._clients.haproxy import Runtime
 from .._clients.haproxy_config import ConfigFolder, Master
-from .._domain.errors import AutoscaleError, WaitTimeout
-from .._domain.pool import Pool
-from .._domain.pool_haproxy import Running, bound_endpoints, moves, render, same_structure
+from .._domain.errors import WaitTimeout
+from .._domain.pool import Pool, Server
+from .._domain.pool_haproxy import Running, bound_endpoints, moves, render, same_structure, station
 from .balancer_files import bring_in, require_acceptable
 from .balancer_work import works_from
 from .batch import Result
@@ -31,10 +32,10 @@ from .haproxy_work import HAProxyWork
 from .lease import Lease
 from .outcome import Change, Outcome
 
-# The first one whose process takes new servers with checks.
-OLDEST = (2, 6)
 # Another run may be waiting for its reload, or have a large configuration checked.
 LOCK_SECONDS = 120.0
+# The next run looks at what failed again.
+_BROKEN_LOCK_SECONDS = 5.0
 
 
 def apply_pools(
@@ -65,12 +66,7 @@ def apply_pools(
     works = works_from(entries, lambda service, pool: HAProxyWork(service, pool, lease, runtime))
     if not works:
         return Outcome((), {"failures": [], "reloads": 0})
-    version = runtime.version()
-    if version < OLDEST:
-        raise AutoscaleError(f"HAProxy at {runtime.path} is {version[0]}.{version[1]}; {OLDEST[0]}.{OLDEST[1]} or later is needed")
-    level = runtime.level()
-    if level != "admin":
-        raise AutoscaleError(f"HAProxy's socket {runtime.path} is of level {level!r}; 'stats socket' in {folder.base} needs 'level admin'")
+    runtime.require_changeable()
     change = _Change(folder, Reloads(folder, master, runtime, reload_timeout), works, wait_timeout)
     with folder.lock(LOCK_SECONDS):
         for work in works:
@@ -90,6 +86,28 @@ def apply_pools(
     return Result(changes, failures, warnings).outcome(on_error, reloads=change.reloads.count)
 
 
+@dataclasses.dataclass
+class _Way:
+    """How the servers of one work get to those wanted.
+
+    Args:
+        portions: those that go, and come back at another place, one portion after the other.
+        failed: those that did not come up.
+    """
+
+    work: HAProxyWork
+    pool: Pool
+    portions: tuple[frozenset[str], ...]
+    failed: set[str] = dataclasses.field(default_factory=set)
+
+    def go_on(self) -> None:
+        """To the next portion, unless this one failed."""
+        met = self.portions[0] & {failure.instance for failure in self.work.failures}
+        if met and self.portions[1:]:
+            self.work.warnings.append(f"{self.work.section}: no more servers get another address, since {', '.join(sorted(met))} failed")
+        self.portions = () if met else self.portions[1:]
+
+
 class _Change:
     """The steps of one call."""
 
@@ -105,9 +123,11 @@ class _Change:
     # the structure
 
     def validate(self) -> None:
-        if any(work.structural for work in self._works):
-            self.reloads.require()
-        require_acceptable(self._folder, [work for work in self._works if work.differs], "HAProxy", bound_endpoints)
+        for work in self._works:
+            if work.structural:
+                with work.attempt():
+                    self.reloads.require()
+        require_acceptable(self._folder, [work for work in self._left() if work.differs], "HAProxy", bound_endpoints)
 
     def reload(self) -> None:
         """Bring in the structure of all pools that need it, in one reload; one by one only when that fails."""
@@ -126,27 +146,33 @@ class _Change:
         for work in self._left():
             if work.pool is not None:
                 with work.attempt():
-                    stations = moves(work.pool, (work.present() or {}).values())
-                    ways.append((work, work.pool, [*stations, work.pool.servers]))
-        while ways:
-            self._round([ServerRound(self._folder, work, pool, way.pop(0)) for work, pool, way in ways])
-            for work, _pool, way in ways:
-                if way and work.failures:
-                    work.warnings.append(f"{work.section}: no more of its servers get another address, since these failed")
-            ways = [one for one in ways if one[2] and not one[0].failures]
+                    ways.append(_Way(work, work.pool, moves(work.pool, (work.present() or {}).values())))
+        while any(way.portions for way in ways):
+            moving = [way for way in ways if way.portions]
+            self._round([(way, functools.partial(station, way.pool, away=way.portions[0], failed=way.failed)) for way in moving])
+            # They come back also where others failed.
+            self._round([(way, functools.partial(station, way.pool, failed=way.failed)) for way in moving])
+            for way in moving:
+                way.go_on()
+        self._round([(way, functools.partial(station, way.pool, failed=way.failed, last=True)) for way in ways])
 
-    def _round(self, rounds: list[ServerRound]) -> None:
-        self._alone(rounds, ServerRound.begin)
-        rounds = [item for item in rounds if item.changes]
+    def _round(self, goals: list[tuple[_Way, Callable[[Iterable[Running]], Sequence[Server]]]]) -> None:
+        every = [(way, ServerRound(self._folder, way.work, way.pool, choose, short=bool(way.failed))) for way, choose in goals]
+        self._alone([item for _way, item in every], ServerRound.begin)
+        rounds = [item for _way, item in every if item.changes]
         deadline = time.monotonic() + self._wait_timeout
         _each(rounds, lambda item: item.wait_up(deadline))
         _each(rounds, ServerRound.take_out)
         deadline = time.monotonic() + self._wait_timeout
         _each(rounds, lambda item: item.wait_drained(deadline))
         self._alone([item for item in rounds if item.out], ServerRound.delete)
+        for way, item in every:
+            way.failed |= item.failed
 
     def _alone(self, rounds: list[ServerRound], step: Callable[[ServerRound], None]) -> None:
         """Take a step with the folder's lock held; where another run keeps it for too long, all of them fail."""
+        if not rounds:
+            return
         try:
             with self._folder.lock(LOCK_SECONDS):
                 _each(rounds, step)
@@ -159,7 +185,7 @@ class _Change:
     ) -> tuple[str | None, dict[str, Running] | None]:
         """Let the file say what the process has, whatever happened; return both as they are now."""
         text, running = before
-        with work.attempt(), self._folder.lock(LOCK_SECONDS):
+        with work.attempt(), self._folder.lock(_BROKEN_LOCK_SECONDS if work.broken else LOCK_SECONDS):
             text, running = self._folder.read(work.service), work.present()
             if work.pool is not None and running is not None and same_structure(work.pool, text):
                 now = render(work.pool, [item.server for item in running.values()])

@@ -48,7 +48,7 @@ class Reloads:
     def require(self) -> None:
         """Raise AutoscaleError where HAProxy cannot be reloaded."""
         self._state_file()
-        self._master.pid()
+        self._master.require(self._worker())
 
     def apply(self, pools: Mapping[str, Pool | None]) -> None:
         """Swap files, reload and verify; on failure files and process are as they were.

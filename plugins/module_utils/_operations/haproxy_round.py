@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import time
-from typing import Mapping, Sequence
+from typing import Callable, Iterable, Mapping, Sequence
 
 from .._clients.haproxy_config import ConfigFolder
 from .._domain.balance import HASHES
 from .._domain.pool import Pool, Server
-from .._domain.pool_haproxy import ServerChanges, render, server_arguments, server_changes, server_options
+from .._domain.pool_haproxy import Running, ServerChanges, render, server_arguments, server_changes, server_options
 from .haproxy_running import DELETE_SECONDS, wait_drained, wait_up
 from .haproxy_work import HAProxyWork
 
@@ -24,30 +24,38 @@ class ServerRound:
     """One pool's servers in one round; the methods are its steps, in order.
 
     Args:
-        pool: what is wanted at last; servers: those that are to be there after this round.
+        pool: what is wanted at last.
+        choose: the servers that are to be there after this round, by those that the process has.
+        short: whether new ones failed before, so that what still serves stays.
 
     Attributes:
         changes: what is to be done, once it began.
         out: those that are on their way out.
+        failed: those that did not come up.
     """
 
-    def __init__(self, folder: ConfigFolder, work: HAProxyWork, pool: Pool, servers: Sequence[Server]) -> None:
+    def __init__(
+        self, folder: ConfigFolder, work: HAProxyWork, pool: Pool, choose: Callable[[Iterable[Running]], Sequence[Server]], *, short: bool
+    ) -> None:
         self._folder = folder
         self.work = work
         self._pool = pool
-        self._servers = servers
+        self._choose = choose
+        self._short = short
         self.changes = ServerChanges()
         self.out: list[str] = []
-        self._failed = False
+        self.failed: set[str] = set()
 
     def begin(self) -> None:
         """Write both the old and the new servers to the file, then start to change the process."""
-        changes = self.changes = server_changes(self._servers, (self.work.present() or {}).values())
+        present = (self.work.present() or {}).values()
+        servers = self._choose(present)
+        changes = self.changes = server_changes(servers, present)
         if not changes:
             return
         group, balance = self.work.group, self._pool.balance
         self.work.beat()
-        self._write({**{item.id: item.server for item in changes.remove}, **{server.id: server for server in self._servers}})
+        self._write({**{item.id: item.server for item in changes.remove}, **{server.id: server for server in servers}})
         options = server_options(self._pool.check_interval, balance)
         for server in changes.add:
             arguments = server_arguments(server, options, hashed=balance.algorithm in HASHES)
@@ -65,7 +73,7 @@ class ServerRound:
             error = f"HAProxy's check of {self.work.section}/{name} did not pass in time; last state: {state}. "
             self.work.fail_instance(name, error + "It took no traffic and was removed again")
         self.out = sorted(left)
-        self._failed = bool(left)
+        self.failed = set(left)
         # A server that was there before may be down for its own reasons: it is waited for, but not for long.
         soon = min(deadline, time.monotonic() + BACK_SECONDS)
         for name, state in wait_up(group, [server.id for server in self.changes.ready], soon, beat).items():
@@ -74,7 +82,7 @@ class ServerRound:
     def take_out(self) -> None:
         """Take what goes out of rotation; what still serves stays when its successors did not come up."""
         for item in self.changes.remove:
-            if self._failed and item.state == "ready" and item.up:
+            if (self._short or self.failed) and item.state == "ready" and item.up:
                 self.work.fail_instance(item.id, f"{self.work.section}/{item.id} was kept in rotation, since new servers did not come up")
             else:
                 self.out.append(item.id)

@@ -225,9 +225,15 @@ def test_a_pool_that_is_not_wanted_any_more_is_drained_of_who_leaves():
     ]
 
 
+def test_a_former_balancer_keeps_nobody_from_being_stopped():
+    given = situation(UNBALANCED, [ONE, TWO, THREE], 2, pool=[ONE.id, TWO.id, THREE.id])
+    made = planned(given, fleet(host("app1"), host("app2"), host("lb1"), balancers=()))
+    assert did(made) == [("maintain", "app1", "app1-20001"), ("stop", "app1", "app1-20001"), ("forget", "lb1", "absent")]
+
+
 def test_what_a_former_balancer_had_is_nobodys_business():
     given = settled([ONE, TWO], 2)
-    pools = {**given.record.pools, "app3": {"servers": [ONE.id, "shop-app1-20001"]}}
+    pools = {**given.record.pools, "app2": {"servers": [ONE.id, "shop-app1-20001"]}}
     made = planned(dataclasses.replace(given, record=dataclasses.replace(given.record, pools=pools)))
     assert (made.steps, made.rounds) == ({}, 0)
 

@@ -29,6 +29,6 @@ def test_who_waits_for_the_folder_in_vain_fails_and_does_nothing(tmp_path: Path,
     work = HAProxyWork(pool.service, pool, Lease(Consul("http://127.0.0.1:1"), None), runtime)
     change = haproxy_pools._Change(folder, Reloads(folder, Master("/nowhere"), runtime, 1), [work], 1)
     with file_lock(tmp_path, exclusive=True, timeout=1):
-        change._alone([ServerRound(folder, work, pool, pool.servers)], ServerRound.begin)
+        change._alone([ServerRound(folder, work, pool, lambda _there: pool.servers, short=False)], ServerRound.begin)
     assert [failure.instance for failure in work.failures] == [server.id for server in pool.servers]
     assert "locked by another run" in work.failures[0].error
