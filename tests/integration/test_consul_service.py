@@ -140,7 +140,7 @@ def test_checks_that_are_not_declared_any_more_are_removed(client, lease):
 def test_a_change_elsewhere_does_not_flap_a_passing_check(client, lease, listener, consul):
     wanted = {"address": consul.address, "port": listener, "checks": [{"tcp": f":{listener}", "interval": "1s"}]}
     registration.ensure(client, [instance("steady", **wanted)], lease, check_mode=False)
-    assert registration.wait_passing(client, "steady", ["steady-1"], 15, 0, lease) == ()
+    assert registration.wait_passing(client, "steady", ["steady-1"], 40, 0, lease) == ()
     seen = []
     stop = threading.Event()
 
@@ -170,9 +170,9 @@ def test_waiting_tells_the_last_state_of_those_that_do_not_pass(client, lease, l
     good = instance("waited", 1, address=consul.address, port=listener, checks=[{"tcp": f":{listener}", "interval": "1s"}])
     bad = instance("waited", 2, address=consul.address, checks=[{"tcp": ":9", "interval": "1s"}])
     registration.ensure(client, [good, bad], lease, check_mode=False)
-    (failure,) = registration.wait_passing(client, "waited", ["waited-1", "waited-2"], 4, 0.5, lease)
+    (failure,) = registration.wait_passing(client, "waited", ["waited-1", "waited-2"], 8, 0.5, lease)
     assert failure.instance == "waited-2"
-    assert "not passing within 4 s" in failure.error
+    assert "not passing within 8 s" in failure.error
     assert "connection refused" in failure.error
     (absent,) = registration.wait_passing(client, "waited", ["waited-3"], 0.1, 0, lease)
     assert "not in the catalog" in absent.error

@@ -165,7 +165,8 @@ def test_on_a_route_the_rate_is_the_listeners(balancer: Balancer, shops: list[st
     brought(1000, 2)
     assert statuses() == {200} and _counted(balancer, "behind") >= 20
     brought(2, 1000)
-    assert statuses() == {200, 429}
+    # Nginx counts on across a reload: who came just before it may have to wait first.
+    wait_until(lambda: statuses() == {200, 429}, "the listener's own rate to hold")
 
 
 def _counted(balancer: Balancer, service: str) -> int:
