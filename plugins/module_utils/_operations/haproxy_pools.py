@@ -145,8 +145,7 @@ class _Change:
         ways = []
         for work in self._left():
             if work.pool is not None:
-                with work.attempt():
-                    ways.append(_Way(work, work.pool, moves(work.pool, (work.present() or {}).values())))
+                ways.append(_Way(work, work.pool, moves(work.pool, (work.running or {}).values())))
         while any(way.portions for way in ways):
             moving = [way for way in ways if way.portions]
             self._round([(way, functools.partial(station, way.pool, away=way.portions[0], failed=way.failed)) for way in moving])

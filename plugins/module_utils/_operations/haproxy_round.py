@@ -86,7 +86,7 @@ class ServerRound:
                 self.work.fail_instance(item.id, f"{self.work.section}/{item.id} was kept in rotation, since new servers did not come up")
             else:
                 self.out.append(item.id)
-        present = self.work.group.read()
+        present = self.work.group.read() if self.out else {}
         for name in self.out:
             if name in present and present[name].state == "ready":
                 self.work.group.take_out(name, "drain")
