@@ -57,11 +57,11 @@ def step_failures(plan, phase, hostvars, variable, present):
     failures = []
     for host, items in plan.get("steps", {}).get(phase, {}).items():
         result = hostvars[host].get(variable, {})
-        if result.get("unreachable") or result.get("failed") or host not in present or not result:
-            error = _error(result)
-            found = [{"service": item["service"], "instance": item.get("id", ""), "error": error} for item in items]
-        else:
+        error = _error(result, host in present)
+        if error is None:
             found = result.get("failures", [])
+        else:
+            found = [{"service": item["service"], "instance": item.get("id", ""), "error": error} for item in items]
         for failure in found:
             failures.append(
                 {
@@ -75,10 +75,12 @@ def step_failures(plan, phase, hostvars, variable, present):
     return failures
 
 
-def _error(result):
+def _error(result, present):
+    """What kept a host from its step as a whole, or None."""
     if result.get("unreachable") or result.get("failed"):
         return result.get("msg", "the step failed")
-    return "the step was not carried out"
+    # The result of one that has left the play is an earlier step's.
+    return None if result and present else "the step was not carried out"
 
 
 class FilterModule:

@@ -93,7 +93,9 @@ def balancer(haproxy: HAProxy, run_module: Callable[..., dict[str, Any]]) -> Ite
     for path in haproxy.config_dir.iterdir():
         path.unlink()
     before = made.worker()
-    Master(str(haproxy.pid_file)).reload(int(before), 10)
+    master = Master(str(haproxy.pid_file))
+    master.await_idle(10)
+    master.reload(int(before))
     wait_until(lambda: all(made.worker() != before for _ in range(3)), "a new worker serves")
 
 
@@ -422,7 +424,8 @@ def test_reloads_right_after_each_other_are_all_heard(balancer: Balancer) -> Non
     master = Master(str(balancer.haproxy.pid_file))
     for _turn in range(5):
         before = balancer.worker()
-        master.reload(int(before), 10)
+        master.await_idle(10)
+        master.reload(int(before))
         wait_until(lambda: all(balancer.worker() != before for _ in range(3)), "a new worker serves")  # noqa: B023
 
 

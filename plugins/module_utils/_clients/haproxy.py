@@ -20,7 +20,7 @@ from typing import Iterator
 
 from .._domain import names
 from .._domain.errors import AutoscaleError
-from .._domain.pool_haproxy import Running
+from .._domain.pool_running import Running
 from .config_files import file_lock
 
 # HAProxy's own limit for names, with its length bounded.

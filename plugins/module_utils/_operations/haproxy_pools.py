@@ -19,9 +19,10 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from .._clients.haproxy import Runtime
 from .._clients.haproxy_config import ConfigFolder, Master
-from .._domain.errors import WaitTimeout
+from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.pool import Pool, Server
-from .._domain.pool_haproxy import Running, bound_endpoints, moves, render, same_structure, station
+from .._domain.pool_haproxy import bound_endpoints, render, same_structure
+from .._domain.pool_running import Running, moves, station
 from .balancer_files import bring_in, require_acceptable
 from .balancer_work import works_from
 from .batch import Result
@@ -123,10 +124,13 @@ class _Change:
     # the structure
 
     def validate(self) -> None:
-        for work in self._works:
-            if work.structural:
-                with work.attempt():
-                    self.reloads.require()
+        structural = [work for work in self._works if work.structural]
+        if structural:
+            try:
+                self.reloads.require()
+            except AutoscaleError as error:
+                for work in structural:
+                    work.fail(error.message)
         require_acceptable(self._folder, [work for work in self._left() if work.differs], "HAProxy", bound_endpoints)
 
     def reload(self) -> None:

@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""What only a reload of HAProxy can change: swap the files, reload, prove that the new worker serves them, or put all back."""
+"""Reload HAProxy with the state of its servers, and prove that a new worker serves the files."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from pathlib import Path
-from typing import Iterable, Mapping
+from typing import Mapping
 
 from .._clients.config_files import write_atomically
 from .._clients.haproxy import HAProxyUnreachable, NoSuchBackend, Runtime
@@ -21,13 +21,14 @@ from .._domain.names import section_name
 from .._domain.pool import Pool
 from .._domain.pool_haproxy import render
 from .balancer_files import listens
+from .balancer_reload import BalancerReloads
 
 _POLL_SECONDS = 0.02
 # While a reload is under way, the old worker may answer between two answers of the new one.
 _ANSWERS_IN_A_ROW = 3
 
 
-class Reloads:
+class Reloads(BalancerReloads[ConfigFolder]):
     """Reloads of one HAProxy.
 
     Args:
@@ -38,12 +39,10 @@ class Reloads:
     """
 
     def __init__(self, folder: ConfigFolder, master: Master, runtime: Runtime, timeout: float) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._master = master
         self._runtime = runtime
         self._timeout = timeout
-        self._asked = False
-        self.count = 0
 
     def require(self) -> None:
         """Raise AutoscaleError where HAProxy cannot be reloaded."""
@@ -60,64 +59,30 @@ class Reloads:
             AutoscaleError: what failed, and that it was put back, or that it could not be.
         """
         texts = {service: None if pool is None else render(pool) for service, pool in pools.items()}
-        state_file = self._state_file()
-        # A killed run may have asked before us.
-        self._asked = self._asked or any(self._folder.unsettled(service) for service in pools)
         # Changes of servers wait: one between the dump and the start of the new worker would be lost.
         with self._runtime.lock(exclusive=True):
-            for service in pools:
-                self._folder.remember(service)
-            try:
-                for service, text in texts.items():
-                    self._folder.write(service, text)
-                self._reload(state_file)
-                self._verify(pools)
-            except AutoscaleError as error:
-                self._put_back(state_file, tuple(pools), error)
-                raise
-            self._settle(pools)
-
-    def _settle(self, services: Iterable[str]) -> None:
-        """Files and process agree."""
-        for service in services:
-            self._folder.settle(service)
-        self._asked = False
-
-    def _put_back(self, state_file: Path, services: tuple[str, ...], error: AutoscaleError) -> None:
-        try:
-            for service in services:
-                self._folder.put_back(service)
-            # The process of a change that ended before its reload, on a full disk say, has never heard of it.
-            if self._asked:
-                self._reload(state_file)
-        except AutoscaleError as second:
-            # What was remembered stays, so that the next run reloads.
-            error.message += f"\nPutting the old configuration back failed too: {second}"
-        else:
-            self._settle(services)
-            error.message += "\nThe old configuration is back, in the folder and in the process."
-        error.args = (error.message,)
+            self._swap(texts, lambda: self._verify(pools))
 
     def _state_file(self) -> Path:
-        path = self._folder.state_file()
+        path = self._files.state_file()
         if path is None:
             raise AutoscaleError(
-                f"HAProxy's base configuration {self._folder.base} has no 'server-state-file' in its global section: a reload would put "
+                f"HAProxy's base configuration {self._files.base} has no 'server-state-file' in its global section: a reload would put "
                 "servers that are being drained back into rotation. Add it, for example 'server-state-file /var/lib/haproxy/servers.state'"
             )
         return path
 
-    def _reload(self, state_file: Path) -> None:
+    def _reload(self) -> None:
         """Hand the servers' state to a new worker and wait until it answers."""
+        state_file = self._state_file()
         # The worker of an earlier reload, of somebody else or of a run that was killed, would be taken for ours.
         self._master.await_idle(self._timeout)
         old = self._worker()
         known = self._master.children() | {old}
         write_atomically(state_file, self._runtime.state_dump())
         try:
-            self.count += 1
-            self._asked = True
-            self._master.reload(old, self._timeout)
+            self._asking()
+            self._master.reload(old)
             self._wait_for_another(old, known)
         finally:
             # A state that is read again at the next start of the machine would be long out of date.

@@ -13,7 +13,8 @@ from typing import Callable, Iterable, Mapping, Sequence
 from .._clients.haproxy_config import ConfigFolder
 from .._domain.balance import HASHES
 from .._domain.pool import Pool, Server
-from .._domain.pool_haproxy import Running, ServerChanges, render, server_arguments, server_changes, server_options
+from .._domain.pool_haproxy import render, server_arguments, server_options
+from .._domain.pool_running import Running, ServerChanges, server_changes
 from .haproxy_running import DELETE_SECONDS, wait_drained, wait_up
 from .haproxy_work import HAProxyWork
 

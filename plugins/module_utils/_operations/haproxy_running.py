@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, Mapping
 from .._clients.haproxy import HAProxyError, NoSuchServer, Runtime, ServerBusy, ServerLoad
 from .._domain import names
 from .._domain.pool import Server
-from .._domain.pool_haproxy import Running
+from .._domain.pool_running import Running
 
 POLL_SECONDS = 0.05
 # For the connections of a server that is in maintenance to be closed.

@@ -17,7 +17,8 @@ from .._domain.balance import read_balance, seconds
 from .._domain.errors import AutoscaleError, InvalidDescription, WaitTimeout
 from .._domain.names import SECTION_PREFIX
 from .._domain.pool import Server
-from .._domain.pool_haproxy import Running, server_arguments, server_options
+from .._domain.pool_haproxy import server_arguments, server_options
+from .._domain.pool_running import Running
 from .._domain.reader import Reader
 from .batch import Failure, Result
 from .haproxy_running import DELETE_SECONDS, Beat, RunningServers, describe, shown_endpoint, wait_drained, wait_up

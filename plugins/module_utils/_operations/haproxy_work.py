@@ -13,7 +13,8 @@ from .._clients.config_files import ServiceFiles
 from .._clients.haproxy import NoSuchBackend, Runtime
 from .._domain.names import section_name
 from .._domain.pool import Pool
-from .._domain.pool_haproxy import Running, render, same_structure, server_changes
+from .._domain.pool_haproxy import render, same_structure
+from .._domain.pool_running import Running, server_changes
 from .balancer_work import Work
 from .haproxy_running import RunningServers
 from .lease import Lease

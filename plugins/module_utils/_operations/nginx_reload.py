@@ -3,18 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to the collection: no stable interface.
-"""Swap files, reload Nginx, prove that new workers serve them, or put all back."""
+"""Reload Nginx, and prove that new workers serve the files."""
 
 from __future__ import annotations
 
 import time
-from typing import Iterable
+from typing import Sequence
 
 from .._clients.nginx import ErrorLog, Master, NginxFiles
 from .._domain import names
 from .._domain.errors import AutoscaleError, WaitTimeout
 from .._domain.pool import Pool
 from .balancer_files import answers, listens
+from .balancer_reload import BalancerReloads
 from .balancer_work import Work
 
 _POLL_SECONDS = 0.05
@@ -22,7 +23,7 @@ _POLL_SECONDS = 0.05
 _BIND_SECONDS = 3.0
 
 
-class Reloads:
+class Reloads(BalancerReloads[NginxFiles]):
     """Reloads of one Nginx.
 
     Args:
@@ -32,57 +33,20 @@ class Reloads:
     """
 
     def __init__(self, files: NginxFiles, master: Master, timeout: float) -> None:
-        self._files = files
+        super().__init__(files)
         self._master = master
         self._timeout = timeout
-        self._asked = False
-        self.count = 0
 
-    def apply(self, works: Iterable[Work]) -> None:
+    def apply(self, works: Sequence[Work]) -> None:
         """Swap the services' files, reload and verify; on failure files and process are as they were.
 
         Raises:
             AutoscaleError: what failed, and that it was put back, or that it could not be.
         """
-        works = list(works)
-        # A killed run may have asked before us.
-        self._asked = self._asked or any(work.unsettled for work in works)
-        for work in works:
-            self._files.remember(work.service)
-        try:
-            for work in works:
-                self._files.write(work.service, work.wanted_text)
-            self._reload()
-            for work in works:
-                if work.pool is not None:
-                    _require_listener(work.pool)
-        except AutoscaleError as error:
-            self._put_back([work.service for work in works], error)
-            raise
-        self._settle([work.service for work in works])
+        pools = [work.pool for work in works if work.pool is not None]
+        self._swap({work.service: work.wanted_text for work in works}, lambda: _require_listeners(pools))
         for work in works:
             work.reloaded = True
-
-    def _settle(self, services: Iterable[str]) -> None:
-        """Files and process agree."""
-        for service in services:
-            self._files.settle(service)
-        self._asked = False
-
-    def _put_back(self, services: list[str], error: AutoscaleError) -> None:
-        try:
-            for service in services:
-                self._files.put_back(service)
-            # A process of a change that ended before its reload, on a full disk say, has never heard of it.
-            if self._asked:
-                self._reload()
-        except AutoscaleError as second:
-            # What was remembered stays, so that the next run reloads.
-            error.message += f"\nPutting the old configuration back failed too: {second}"
-        else:
-            self._settle(services)
-            error.message += "\nThe old configuration is back, in the folder and in the process."
-        error.args = (error.message,)
 
     def _reload(self) -> None:
         """Ask for new workers, and wait until they are there and all others shut down."""
@@ -90,8 +54,7 @@ class Reloads:
         self._master.await_idle(max(self._timeout, _BIND_SECONDS))
         before = self._master.workers()
         log = ErrorLog(self._files.error_log())
-        self.count += 1
-        self._asked = True
+        self._asking()
         master = self._master.reload()
         deadline = time.monotonic() + max(self._timeout, _BIND_SECONDS)
         proven: set[int] = set()
@@ -117,6 +80,11 @@ class Reloads:
         if any("bind() to" not in line for line in told):
             words = "\n".join(dict.fromkeys(line.partition(": ")[2] for line in told))
             raise AutoscaleError(f"Nginx did not take over its new configuration; its error log {log.path} says:\n{words}")
+
+
+def _require_listeners(pools: Sequence[Pool]) -> None:
+    for pool in pools:
+        _require_listener(pool)
 
 
 def _require_listener(pool: Pool) -> None:
