@@ -47,11 +47,14 @@ hosts-down: setup-hosts ## Take the hosts lab away
 # The hosts lab needs root, and Debian's packages.
 ON_HOSTS := $(and $(filter 0,$(shell id -u)),$(shell command -v apt-get))
 
-# Molecule waits for its hosts most of the time: the others run beside it, one after the other.
-.PHONY: test images without-hosts
+# Molecule waits for its hosts most of the time: the others run beside it, one after the other, and the tests on hosts when it is done.
+.PHONY: test beside-molecule images without-hosts
 test: $(if $(ON_HOSTS),images,without-hosts) ## Everything; ends with the integration tests
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(if $(ON_HOSTS),molecule) check sanity unit
-	$(MAKE) --no-print-directory integration
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(if $(ON_HOSTS),molecule) beside-molecule
+
+beside-molecule: setup
+	$(MAKE) --no-print-directory check sanity unit
+	$(MAKE) --no-print-directory --output-sync=none integration
 
 without-hosts:
 	@echo "Without root on a Debian there is no hosts lab: molecule's scenarios and the tests on hosts are left out."
@@ -91,19 +94,19 @@ unit: setup ## Unit tests
 	$(TEST) -m pytest tests/unit -q $(PYTEST_ARGS)
 
 # The rolling restart of Consul's servers takes minutes: all of its scenario belongs to the full loops.
-MOLECULE := PATH="$(CURDIR)/$(BIN):$$PATH" molecule
-molecule: hosts-up ## Molecule's scenarios, on the hosts lab
+MOLECULE := $(TEST) tests/lab/hosts.py run molecule
+molecule: setup-hosts ## Molecule's scenarios, on the hosts lab
 	$(MOLECULE) test --all --exclude consul --destroy=never
 
-hosts: hosts-up ## Integration tests on the hosts lab
+hosts: setup-hosts ## Integration tests on the hosts lab
 	$(TEST) -m pytest tests/integration/hosts -q $(PYTEST_ARGS)
 
 # The tests on the hosts lab run in one of the three processes.
-integration: $(if $(ON_HOSTS),hosts-up,setup) ## Integration tests on real processes
+integration: $(if $(ON_HOSTS),setup-hosts,setup) ## Integration tests on real processes
 	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -n 3 --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: faults
-faults: $(if $(ON_HOSTS),hosts-up,setup) ## Full loops with faults in them, and newer balancers, over an hour long
+faults: $(if $(ON_HOSTS),setup-hosts,setup) ## Full loops with faults in them, and newer balancers, over an hour long
 	$(if $(ON_HOSTS),$(MOLECULE) test --scenario-name consul --destroy=never)
 	$(TEST) -m pytest tests/integration $(if $(ON_HOSTS),,--ignore tests/integration/hosts) -q -m faults -n 2 --no-loadscope-reorder $(PYTEST_ARGS)
 

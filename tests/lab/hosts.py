@@ -7,7 +7,8 @@
 
 Three Consul servers, Prometheus beside the first, a balancer, and three application hosts, one of them a Debian 11 with Python 3.9; each
 of these has a Consul agent. `hosts.py up` starts what is not running and is quick when all of it is, `hosts.py down` takes it away,
-`hosts.py images` only makes the images. Its inventory is inventories/lab. Needs root, podman with runc and netavark, and debootstrap.
+`hosts.py images` only makes the images, `hosts.py run COMMAND` runs a command with the lab for itself. Its inventory is inventories/lab.
+Needs root, podman with runc and netavark, and debootstrap.
 """
 
 from __future__ import annotations
@@ -162,6 +163,13 @@ class HostsLab:
             self._choose_balancer()
             self._list_artifacts()
         return self
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[HostsLab]:
+        """Have the lab, started, for the time of a block; whoever else asks for it by this waits."""
+        with (self.folder / f"{self._prefix}.turn").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            yield self.up()
 
     def down(self) -> None:
         """Take everything away but the images."""
@@ -386,11 +394,17 @@ def _archive(files: dict[str, tuple[str | bytes, int]]) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["up", "down", "images"])
-    action = parser.parse_args().action
-    lab = HostsLab()
+    parser.add_argument("action", choices=["up", "down", "images", "run"])
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run, for run")
+    given = parser.parse_args()
+    action, lab = given.action, HostsLab()
+    if (action == "run") != bool(given.command):
+        parser.error("run takes a command, the others take none")
     started = time.monotonic()
     try:
+        if action == "run":
+            with lab.alone():
+                sys.exit(subprocess.run(given.command, env={**os.environ, **lab.environment}, check=False).returncode)
         {"up": lab.up, "down": lab.down, "images": lab.make_images}[action]()
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         sys.exit(f"hosts lab: {error}")

@@ -21,10 +21,11 @@ def hosts(run_playbook: Callable[..., Any]) -> Iterator[HostsLab]:
     """The hosts lab, prepared; it goes with all that tests have left on it."""
     if os.geteuid() != 0:
         pytest.skip("containers with systemd need root")
-    lab = HostsLab().up()
-    run_playbook("prepare", lab=lab).succeeded()
-    yield lab
-    lab.down()
+    # Molecule has its turn on it, too.
+    with HostsLab().alone() as lab:
+        run_playbook("prepare", lab=lab).succeeded()
+        yield lab
+        lab.down()
 
 
 @pytest.fixture
