@@ -76,6 +76,10 @@ options:
     description: HAProxy's program, by name or path.
     type: str
     default: haproxy
+  haproxy_pid_file:
+    description: File with the number of HAProxy's master process.
+    type: path
+    default: /run/haproxy.pid
   nginx_base_config:
     description: Nginx's base configuration.
     type: path
@@ -178,6 +182,7 @@ SPEC = (
             "haproxy_base_config": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "haproxy_config_dir": {"type": "path", "default": "/etc/haproxy/conf.d"},
             "haproxy_binary": {"type": "str", "default": "haproxy"},
+            "haproxy_pid_file": {"type": "path", "default": "/run/haproxy.pid"},
             "nginx_base_config": {"type": "path", "default": "/etc/nginx/nginx.conf"},
             "nginx_config_dir": {"type": "path", "default": "/etc/nginx/conf.d"},
             "nginx_binary": {"type": "str", "default": "nginx"},

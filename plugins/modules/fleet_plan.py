@@ -34,6 +34,12 @@ options:
     description: A person asked for this run. An empty answer from Consul is then believed, and a removal goes on.
     type: bool
     default: false
+  rebalance:
+    description:
+      - Bring every balancer its pools, also those that it was confirmed to have. For one that was built anew or changed by hand.
+      - There is then a step for each pool at each look.
+    type: bool
+    default: false
   removing:
     description: Plan as if the services were marked as being removed.
     type: bool
@@ -202,6 +208,7 @@ SPEC = (
             "balancers": {"type": "str", "default": "autoscale_balancers"},
             "rollout": {"type": "bool", "default": False},
             "explicit": {"type": "bool", "default": False},
+            "rebalance": {"type": "bool", "default": False},
             "removing": {"type": "bool", "default": False},
             "scale_by": {"type": "int", "default": 0},
             "override_seconds": {"type": "float", "default": 3600.0},
@@ -226,7 +233,7 @@ def operation(params, check_mode):
         hosts=tuple(params["hosts"]),
         groups=params["groups"],
         described=described_from(params),
-        **{name: params[name] for name in ("balancers", "rollout", "explicit", "removing", "scale_by", "override_seconds")},
+        **{name: params[name] for name in ("balancers", "rollout", "explicit", "rebalance", "removing", "scale_by", "override_seconds")},
         budget=Budget(**{name: params[name] for name in ("max_removals", "max_additions", "max_services", "max_percent")}),
         services=tuple(names.service_name(service) for service in params["services"]),
     )

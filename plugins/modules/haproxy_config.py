@@ -45,8 +45,11 @@ options:
     description: HAProxy's runtime socket, a unix socket of level admin.
     type: path
     required: true
+  up_timeout:
+    description: Seconds for new servers to come up. O(wait_timeout) by default.
+    type: float
   wait_timeout:
-    description: Seconds for new servers to come up, and again for servers that go to have nothing in flight.
+    description: Seconds for servers that go to have nothing in flight.
   reload_timeout:
     description: Seconds for a new worker to serve.
     type: float
@@ -135,6 +138,7 @@ SPEC = (
             "binary": {"type": "str", "default": "haproxy"},
             "pid_file": {"type": "path", "required": True},
             "socket": {"type": "path", "required": True},
+            "up_timeout": {"type": "float"},
             "reload_timeout": {"type": "float", "default": 20.0},
         }
     )
@@ -153,6 +157,7 @@ def _operation(params, check_mode):
         Runtime(params["socket"]),
         Lease(consul_from(params), params["session"]),
         params["pools"],
+        up_timeout=params["wait_timeout"] if params["up_timeout"] is None else params["up_timeout"],
         wait_timeout=params["wait_timeout"],
         reload_timeout=params["reload_timeout"],
         on_error=params["on_error"],

@@ -34,9 +34,14 @@ options:
       - A service that is there does not change its O(pools[].mode); remove it first.
   wait_timeout:
     description: Seconds for old workers to end, where servers or services go.
+  at_deadline:
+    description:
+      - What is done with old workers that have not ended after O(wait_timeout), V(fail) and list the services in RV(failures), or
+        V(force) and go on with a warning. Neither ends a worker.
 extends_documentation_fragment:
   - microservices.autoscale.pools
   - microservices.autoscale.wait
+  - microservices.autoscale.deadline
   - microservices.autoscale.batch
   - microservices.autoscale.nginx
   - microservices.autoscale.attributes
@@ -85,13 +90,13 @@ failures:
 """
 
 from ..module_utils._clients.nginx import Master, NginxFiles
-from ..module_utils._module.argspec import BATCH, CONSUL, LEASE, NGINX, POOLS, WAIT
+from ..module_utils._module.argspec import BATCH, CONSUL, DEADLINE, LEASE, NGINX, POOLS, WAIT
 from ..module_utils._module.clients import consul_from
 from ..module_utils._module.run import run
 from ..module_utils._operations.lease import Lease
 from ..module_utils._operations.nginx_pools import apply_pools
 
-SPEC = POOLS + WAIT + BATCH + NGINX + LEASE + CONSUL
+SPEC = POOLS + WAIT + DEADLINE + BATCH + NGINX + LEASE + CONSUL
 
 
 def _operation(params, check_mode):
@@ -103,6 +108,7 @@ def _operation(params, check_mode):
         access_log=params["access_log"],
         wait_timeout=params["wait_timeout"],
         reload_timeout=params["reload_timeout"],
+        force=params["at_deadline"] == "force",
         on_error=params["on_error"],
         check=check_mode,
     )

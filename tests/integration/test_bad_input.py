@@ -139,7 +139,7 @@ def test_a_wrong_description_is_refused_whole_with_every_error(lab: Lab, deploy:
         "autoscale_services.steady.colour: is not known or not implemented yet; allowed here: version, run, hosts",
         "autoscale_services.steady.scale.max_replicas: must",
         "autoscale_services.steady.scale.metrics[0].target.value: must be greater than 0, got -1",
-        "autoscale_services.other.check.http: must be a path that begins with /, got 'healthz'",
+        "autoscale_services.other.check.http: must be a path that begins with /, of 200 characters at the most, got 'healthz'",
     )
     assert newest_write(lab) == before
     assert published(lab, "good") == []

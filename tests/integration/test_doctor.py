@@ -29,6 +29,7 @@ def options(lab: Lab) -> dict[str, Any]:
         "haproxy_base_config": str(lab.haproxy.base_config),
         "haproxy_config_dir": str(lab.haproxy.config_dir),
         "haproxy_binary": lab.haproxy.binary,
+        "haproxy_pid_file": str(lab.haproxy.pid_file),
         "prometheus_url": lab.prometheus.url,
     }
 
@@ -72,6 +73,14 @@ def test_a_host_that_does_not_answer_is_one_line(lab: Lab, run_playbook: Callabl
     assert "app1        ok     supervisord" in done.output
 
 
+def test_a_host_whose_variables_are_refused_is_one_line_too(lab: Lab, run_playbook: Callable[..., Any], tmp_path: Path) -> None:
+    more = tmp_path / "more.ini"
+    more.write_text("lb1 autoscale_balancer_provider=ngnix\n")
+    done = run_playbook("doctor", "-i", lab.environment["ANSIBLE_INVENTORY"], "-i", str(more), lab=lab)
+    assert done.code != 0 and "lb1         WRONG  examined" in done.output, done.output
+    assert "app1        ok     supervisord" in done.output
+
+
 def test_what_is_wrong_on_a_host_is_named(lab: Lab, wrong: Callable[..., dict[str, dict[str, Any]]]) -> None:
     assert wrong("host", consul_node="app1") == {}
     assert "'app1', the inventory says 'app7'" in wrong("host", consul_node="app7")["consul node"]["found"]
@@ -92,7 +101,11 @@ def test_what_is_wrong_on_a_host_is_named(lab: Lab, wrong: Callable[..., dict[st
 
 def test_what_is_wrong_on_a_balancer_is_named(lab: Lab, wrong: Callable[..., dict[str, dict[str, Any]]]) -> None:
     assert wrong("balancer") == {}
-    assert set(wrong("balancer", haproxy_socket="/nowhere.sock")) == {"haproxy socket"}
+    assert set(wrong("balancer", haproxy_socket="/nowhere.sock")) == {"haproxy socket", "haproxy master"}
+    assert set(wrong("balancer", haproxy_pid_file="/no.pid")) == {"haproxy master"}
+    forgetful = lab.root / "forgetful.cfg"
+    forgetful.write_text(lab.haproxy.base_config.read_text().replace("server-state-file", "# "))
+    assert "server-state-file" in wrong("balancer", haproxy_base_config=str(forgetful))["haproxy master"]["found"]
     assert set(wrong("balancer", haproxy_binary="no-haproxy")) == {"haproxy configuration"}
     broken = lab.haproxy.config_dir / "broken.cfg"
     broken.write_text("frontend x\n    nonsense\n")

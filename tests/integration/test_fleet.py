@@ -45,6 +45,20 @@ def test_deploy_brings_a_service_up_and_a_second_one_changes_nothing(lab: Lab, d
     assert "first    1        2        2" in run_playbook("status", lab=lab).succeeded().output
 
 
+def test_a_balancer_that_was_built_anew_is_brought_its_pools(lab: Lab, deploy: Any, run_playbook: Run) -> None:
+    deploy(anew=shop(8107, ports="20700-20799")).succeeded()
+    both = rotation(lab, "anew")
+    drained = sorted(both)[0]
+    lab.haproxy.command_line(f"set server autoscale_anew/{drained} state maint")
+    (lab.haproxy.config_dir / "anew.cfg").unlink()
+    assert run_playbook("reconcile", lab=lab).succeeded().changed == 0, "it is not looked at"
+    run = run_playbook("reconcile", lab=lab, extra_vars={"autoscale_rebalance": True, "autoscale_only": ["anew"]}).succeeded()
+    assert run.recap["lb1"]["changed"] == 1 and (lab.haproxy.config_dir / "anew.cfg").exists()
+    wait_until(lambda: rotation(lab, "anew") == both, "all are in rotation")
+    again = deploy("--extra-vars", "autoscale_rebalance=true", anew=shop(8107, ports="20700-20799")).succeeded()
+    assert again.changed == 0 and again.recap["lb1"]["ok"] > 0
+
+
 def test_check_mode_shows_the_plan_and_opens_no_connection(lab: Lab, run_playbook: Run, tmp_path: Path) -> None:
     # Nothing listens on port 1: a connection to a host would be a host that is unreachable.
     inventory = tmp_path / "away"
@@ -75,6 +89,9 @@ def test_scaling_by_hand_holds_and_loses_no_request(lab: Lab, deploy: Any, run_p
         run_playbook("scale_in", lab=lab, extra_vars={**by_two, "autoscale_count": 1}).succeeded()
         assert len(rotation(lab, "byhand")) == len(instances(lab, "byhand")) == 3
         assert run_playbook("reconcile", lab=lab).succeeded().changed == 0
+        for none in (0, -1):
+            refused = run_playbook("scale_in", lab=lab, extra_vars={**by_two, "autoscale_count": none})
+            assert refused.code != 0 and "autoscale_count must be 1 or more" in refused.output
         too_far = run_playbook("scale_out", lab=lab, extra_vars={**by_two, "autoscale_count": 9})
         assert too_far.code != 0
         assert "byhand: 3 +9 is 12 replicas, but its policy allows 2 to 6" in too_far.output

@@ -247,6 +247,19 @@ def test_a_server_that_stays_down_is_removed_again_and_the_old_ones_stay(
     assert balancer.agrees("shop") and balancer.agrees("bank") and balancer.running("bank")
     assert slow.served == []
     assert balancer.apply(balancer.pool("shop", listen, shops[1], f"{network}.40"), wait_timeout=1)["failed"]
+    # The time of a drain is not theirs.
+    assert balancer.apply(balancer.pool("shop", listen, *shops), wait_timeout=0, up_timeout=8)["failures"] == []
+
+
+def test_a_pool_that_cannot_be_is_in_no_other_ones_way(balancer: Balancer, shops: list[str], listen: int) -> None:
+    good = balancer.pool("shop", listen, shops[0])
+    bad = balancer.pool("bank", free_port(balancer.haproxy.address), shops[1], max_queue=5)
+    told = balancer.apply(bad, good)["msg"]
+    assert "pools[0].max_queue" in told and balancer.running("shop") is None
+    result = balancer.apply(bad, good, on_error="report")
+    assert [(one["service"], one["instance"]) for one in result["failures"]] == [("bank", f"bank-{shops[1]}")]
+    assert "pools[0].max_queue" in result["failures"][0]["error"] and balancer.agrees("shop")
+    assert "given twice" in balancer.apply(good, good, on_error="report")["msg"]
 
 
 def test_a_reload_keeps_servers_of_other_services_out_of_rotation(balancer: Balancer, shops: list[str], listen: int) -> None:

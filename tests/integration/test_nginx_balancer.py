@@ -197,6 +197,9 @@ def test_a_drain_returns_when_the_last_old_request_has_its_answer(
             forced = balancer.drain(name, wait_timeout=0.5, at_deadline="force")
             assert forced["failures"] == [] and forced["servers"] == [{"service": "shop", "server": name}]
             assert "at_deadline: force" in str(forced["warnings"]) and balancer.retiring()
+            away = {"service": "bank", "state": "absent"}
+            gone = balancer.apply(away, wait_timeout=0.5, at_deadline="force")
+            assert gone["changed"] and gone["failures"] == [] and "at_deadline: force" in str(gone["warnings"])
             run = start_module("nginx_server", {"servers": balancer.entries(name), **balancer.common})
             with pytest.raises(subprocess.TimeoutExpired):
                 run.wait(1.5)
@@ -387,6 +390,11 @@ def test_what_cannot_be_rendered_is_refused_all_at_once(balancer: Balancer, shop
     assert "access_log" in balancer.apply(good, access_log="/tmp/x y")["msg"]
     assert "servers[0]" in balancer.drain("shop-1; }")["msg"]
     assert not list(balancer.nginx.config_dir.iterdir())
+    # For plays that go on, it is in no other one's way.
+    slow = balancer.pool("mail", listen + 2, shops[1], slow_start=9)
+    partly = balancer.apply(bad, good, slow, on_error="report")
+    assert {failure["service"] for failure in partly["failures"]} == {"bank", "mail"} and partly["reloads"] == 1
+    assert "instance" in balancer.ask(listen)
 
 
 def test_prerequisites_that_are_missing_are_named(balancer: Balancer, shops: list[str], listen: int, tmp_path: Path) -> None:
@@ -440,7 +448,7 @@ def test_the_workers_of_somebody_elses_reload_are_not_taken_for_ours(balancer: B
     for name in ("bank", "mail", "news", "shop"):
         port = free_port(balancer.nginx.address)
         work = NginxWork(
-            name, pool_from(balancer.pool(name, port, shops[0]), "pool"), Lease(ConsulClient("http://127.0.0.1:1"), None), site
+            name, pool_from(balancer.pool(name, port, shops[0]), "pool"), Lease(ConsulClient("http://127.0.0.1:1"), None), site, False
         )
         files.place(name, "http")
         work.look(files)

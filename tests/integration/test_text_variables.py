@@ -53,6 +53,7 @@ def texts(lab: Lab, folder: Path) -> dict[str, str]:
         "autoscale_services": json.dumps({"words": described()}),
         "autoscale_services_dir": "",
         "autoscale_service": "words",
+        "autoscale_rebalance": "no",
         "autoscale_count": "1",
         "autoscale_override_seconds": "600",
         "autoscale_pause": "scale_up",

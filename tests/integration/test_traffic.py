@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import contextlib
 import csv
 import json
@@ -54,7 +55,11 @@ def test_an_instance_is_told_who_asks_and_by_which_way(balancer: Balancer, netwo
         balancer.ask(X_Request_ID="given-7").read()
         seen = {name.lower(): value for name, value in held.headers.items()}
         assert seen["x-request-id"] == "given-7" and seen["x-forwarded-proto"] == "http"
-        assert seen["x-forwarded-for"].split(", ")[-1].startswith("127.")
+        assert seen["x-forwarded-for"].startswith("127.") and "," not in seen["x-forwarded-for"]
+        # What a client says of itself comes first, in the one line.
+        balancer.ask(X_Forwarded_For="1.1.1.1").read()
+        told = [value for name, value in held.every_header if name.lower() == "x-forwarded-for"]
+        assert len(told) == 1 and told[0].replace(" ", "").startswith("1.1.1.1,127."), told
         balancer.ask().read()
         seen = {name.lower(): value for name, value in held.headers.items()}
         assert len(seen["x-request-id"]) >= 32
@@ -175,6 +180,11 @@ def _assert_counted(balancer: Balancer, **requests: int) -> None:
     wait_until(lambda: {service: _counted(balancer, service) for service in requests} == requests, f"{requests} to be counted")
 
 
+def _in_flight(balancer: Balancer, server: str) -> int:
+    rows = csv.DictReader(balancer.process.command_line("show stat").lstrip("# ").splitlines())
+    return next(int(row["scur"]) for row in rows if row["svname"] == server)
+
+
 def _counted(balancer: Balancer, service: str) -> int:
     """Requests that the balancer counts for a service, which is what it is scaled by."""
     if isinstance(balancer.process, Nginx):
@@ -235,6 +245,30 @@ def test_a_cookie_keeps_a_client_with_its_instance(on_haproxy: Balancer, shops: 
     assert {on_haproxy.instance(Cookie=value) for _ in range(6)} == {first}
     on_haproxy.applied(*(shop for shop in shops if shop != first), sticky_cookie="SHOP")
     assert on_haproxy.instance(Cookie=value) != first
+
+
+@pytest.mark.parametrize("by", ["a drain", "the pool without it"])
+def test_who_goes_ends_what_it_has_and_its_cookie_brings_nothing_more(
+    on_haproxy: Balancer, shops: list[str], start_module: Callable[..., Any], by: str
+) -> None:
+    on_haproxy.applied(*shops[:2], sticky_cookie="SHOP")
+    answer = on_haproxy.ask()
+    first, value = json.loads(answer.read())["instance"], str(answer.headers["Set-Cookie"]).partition(";")[0]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(on_haproxy.instance, "/work?nonce=slow&seconds=3", Cookie=value)
+        wait_until(lambda: _in_flight(on_haproxy, f"shop-{first}") == 1, "its request is in flight")
+        if by == "a drain":
+            entry = {"backend": "autoscale_shop", "server": f"shop-{first}"}
+            run = start_module("haproxy_server", {"servers": [entry], "state": "drained", "socket": str(on_haproxy.process.socket)})
+        else:
+            rest = on_haproxy.pool(*(shop for shop in shops[:2] if shop != first), sticky_cookie="SHOP")
+            run = start_module("haproxy_config", on_haproxy.parameters(rest))
+        wait_until(lambda: on_haproxy.instance(Cookie=value) != first, "its client is another one's")
+        assert {on_haproxy.instance(Cookie=value) for _ in range(10)} == set(shops[:2]) - {first}
+        assert run.poll() is None and not slow.done()
+        assert slow.result() == first
+        run.communicate(timeout=10)
+        assert run.returncode == 0
 
 
 def test_behind_a_route_the_cookie_is_the_targets(on_haproxy: Balancer, shops: list[str]) -> None:

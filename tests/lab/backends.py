@@ -42,6 +42,7 @@ class Held:
         self.release = threading.Event()
         self.asked = threading.Event()
         self.headers: dict[str, str] = {}
+        self.every_header: list[tuple[str, str]] = []
 
 
 @contextlib.contextmanager
@@ -53,7 +54,7 @@ def held_at(address: str) -> Iterator[Held]:
 
         def do_GET(self) -> None:
             if self.path != "/healthz":
-                held.headers = dict(self.headers)
+                held.headers, held.every_header = dict(self.headers), list(self.headers.items())
                 held.asked.set()
                 held.release.wait(60)
             # Whoever has waited may be gone.

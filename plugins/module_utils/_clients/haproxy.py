@@ -129,8 +129,8 @@ class Runtime:
         """The servers of one backend. Raises NoSuchBackend."""
         command = f"show servers state {_name(backend)}"
         rows = _table(self.path, command, self._ask(command))
-        backups = {row["svname"] for row in self._stat(rows[0]["be_id"]) if row["bck"] == "1"} if rows else set()
-        return tuple(_running(row, row["srv_name"] in backups) for row in rows)
+        stat = {row["svname"]: row for row in self._stat(rows[0]["be_id"])} if rows else {}
+        return tuple(_running(row, stat.get(row["srv_name"], {})) for row in rows)
 
     def loads(self, backend_id: str) -> dict[str, ServerLoad]:
         """Load and check state of one backend's servers, by server; asked by number, since another's frontend may share the name."""
@@ -242,7 +242,7 @@ def _table(path: str, command: str, text: str) -> list[dict[str, str]]:
     return [dict(zip(header, line.split(" "))) for line in lines[2:] if line.strip() and not line.startswith("#")]
 
 
-def _running(row: dict[str, str], backup: bool) -> Running:
+def _running(row: dict[str, str], stat: dict[str, str]) -> Running:
     admin = int(row["srv_admin_state"])
     return Running(
         id=row["srv_name"],
@@ -253,7 +253,8 @@ def _running(row: dict[str, str], backup: bool) -> Running:
         up=row["srv_op_state"] in _OPERATIONAL,
         checked=bool(int(row["srv_check_state"]) & _CHECK_CONFIGURED),
         backend_id=row["be_id"],
-        backup=backup,
+        backup=stat.get("bck") == "1",
+        sticky=bool(stat.get("cookie")),
     )
 
 

@@ -122,6 +122,8 @@ def read_balance(balance: Reader) -> Balance:
         fields["hash_key"].refuse("must be given with the algorithm hash, and with no other")
     if result.max_queue is not None and result.max_connections is None:
         fields["max_queue"].refuse("must not be given without max_connections, which is what makes requests wait")
+    if result.max_queue is not None and result.algorithm in HASHES:
+        fields["max_queue"].refuse(f"must not be given with the algorithm {result.algorithm}, by which no other is tried")
     if result.sticky_cookie is not None and result.algorithm in HASHES:
         fields["sticky_cookie"].refuse(f"must not be given with the algorithm {result.algorithm}, which keeps to an instance by itself")
     if result.mode == "tcp":

@@ -179,7 +179,9 @@ def _read_port_range(reader: Reader) -> PortRange:
 
 def _read_check(check: Reader) -> Check:
     fields = check.fields("http", "tcp", "interval", "timeout", "grace")
-    http = fields["http"].optional_text(pattern=r"/[A-Za-z0-9._~/?=&%-]*", hint="must be a path that begins with /")
+    http = fields["http"].optional_text(
+        pattern=r"/[A-Za-z0-9._~/?=&%-]{0,200}", hint="must be a path that begins with /, of 200 characters at the most"
+    )
     tcp = fields["tcp"].flag(http is None)
     if http is not None and tcp:
         fields["tcp"].refuse("must not be given together with http")

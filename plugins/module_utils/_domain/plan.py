@@ -61,12 +61,15 @@ class ServicePlan:
         self.notes.append(note)
 
 
-def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False, explicit: bool = False) -> list[ServicePlan]:
+def plan(
+    situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False, explicit: bool = False, rebalance: bool = False
+) -> list[ServicePlan]:
     """Plan all services; what all of them add has its part of the budget before anything that any of them takes away.
 
     Args:
         rollout: whether outdated instances are replaced, one per round.
         explicit: whether a person asked for this (deploy, remove), so that an empty catalog is believed.
+        rebalance: whether every balancer is brought its pools, also those that it was confirmed to have.
     """
     situations = list(situations)
     occupancy = _occupancy(situations, fleet)
@@ -85,7 +88,7 @@ def plan(situations: Iterable[Situation], fleet: Fleet, *, rollout: bool = False
     _cut(reachable, allowance.removals({made.service: len(made.stops) for made, _one in reachable}, begun), "stops")
     for made, one in going:
         made.stops = made.begun + made.stops
-        _add_steps(made, one, fleet)
+        _add_steps(made, one, fleet, rebalance)
         _bound(made, one, fleet, explicit)
     return plans
 
@@ -220,7 +223,7 @@ def _is_replaced(made: ServicePlan, live: list[Instance]) -> bool:
     return len(live) + len(made.starts) >= made.desired
 
 
-def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
+def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet, rebalance: bool) -> None:
     service = situation.record.service
     for slot in made.starts:
         made.add(START, slot.host, instance_item(service, slot.id, slot.host, fleet.hosts[slot.host].address, slot.port))
@@ -262,8 +265,9 @@ def _add_steps(made: ServicePlan, situation: Situation, fleet: Fleet) -> None:
         there = [one for one in situation.instances if one in serving or one.id in known]
         left = [one for one in there if one.id not in stopping and (one in serving or one.state in waiting)]
         after = pool_item(service, fleet.hosts[name], left, made.starts, fleet.hosts, recorded)
-        digest = digest_of(after)
-        if recorded.get("digest") == digest and not made.starts and not stopped:
+        # What another kind of balancer was confirmed to have says nothing.
+        digest = digest_of([fleet.hosts[name].balancer, after])
+        if recorded.get("digest") == digest and not made.starts and not stopped and not rebalance:
             continue
         # One that is being drained is not put back, not even for a moment.
         before = pool_item(

@@ -19,7 +19,7 @@ from .pool import TLS_CIPHERS, Pool, Server, any_address, require_renderable
 _ALGORITHMS = {"round_robin": "roundrobin", "least_conn": "leastconn", "random": "random(2)", "source": "source"}
 _TLS = f"ssl-min-ver TLSv1.2 no-tls-tickets ciphers {TLS_CIPHERS}"
 _SERVER_LINE = re.compile(
-    r"    server (?P<id>\S+) (?P<endpoint>\S+) weight (?P<weight>[0-9]{1,3})"
+    r"    server (?P<id>\S+) (?P<endpoint>\S+:[0-9]{1,5}) weight (?P<weight>[0-9]{1,3})"
     r"(?: id [0-9]{1,10})?(?P<backup> backup)? (?P<options>check \S.*)"
 )
 
@@ -87,7 +87,7 @@ def _frontend(pool: Pool) -> Iterator[str]:
     balance = pool.balance
     if pool.endpoint is None:
         return
-    words = [f"bind {names.endpoint(*pool.endpoint)}"]
+    words = [f"bind {names.endpoint(*pool.endpoint)}", *(["v4v6"] if pool.endpoint[0] == "::" else [])]
     if balance.certificate is not None:
         words += [f"ssl crt {balance.certificate} {_TLS}", *(["alpn h2,http/1.1"] if balance.mode == "http" else [])]
     yield " ".join(words)
@@ -96,10 +96,15 @@ def _frontend(pool: Pool) -> Iterator[str]:
         return
     # Whoever sends a request in drops holds no connection for longer.
     yield "timeout http-request 10000"
+    yield f"timeout http-keep-alive {_milliseconds(balance.timeouts.client)}"
     # After a reload an idle keep-alive connection gets one more answer, with "Connection: close", and no reset.
     yield "option idle-close-on-response"
-    yield "option forwardfor"
-    # The rules of this section hold for what another service's route brings here, too.
+    here = f"{{ fe_name {names.section_name(pool.service)} }}"
+    # One line, as the instances read it, in place of the further one of `option forwardfor`. And by the listener only: the rules of this
+    # section hold for what another service's route brings here, too.
+    given = "{ req.hdr(X-Forwarded-For) -m found }"
+    yield f"http-request set-header X-Forwarded-For %[req.fhdr(X-Forwarded-For)],%[src] if {here} {given}"
+    yield f"http-request set-header X-Forwarded-For %[src] if {here} !{given}"
     yield "http-request set-header X-Forwarded-Proto https if { ssl_fc }"
     yield "http-request set-header X-Forwarded-Proto http unless { ssl_fc }"
     # One that a caller has given goes on, so that a request can be followed through several services.
@@ -107,7 +112,6 @@ def _frontend(pool: Pool) -> Iterator[str]:
     if balance.rate_limit is not None:
         # Counted are those that are let through, so that a client that goes on too fast gets its rate, and not nothing.
         yield "stick-table type ipv6 size 100k expire 10s store gpc0,gpc0_rate(1s)"
-        here = f"{{ fe_name {names.section_name(pool.service)} }}"
         yield f"http-request track-sc0 src if {here}"
         yield f"http-request deny deny_status 429 if {here} {{ sc0_gpc0_rate ge {balance.rate_limit:d} }}"
         yield f"http-request sc-inc-gpc0(0) if {here}"
@@ -150,7 +154,7 @@ def _use_backend(route: Route) -> str:
 
 def _hash(balance: Balance) -> str:
     kind, _colon, header = (balance.hash_key or "").partition(":")
-    return f"hdr({header})" if kind == "header" else "uri whole"
+    return f"hdr({header})" if kind == "header" else "uri whole path-only"
 
 
 def _number(server: Server) -> int:

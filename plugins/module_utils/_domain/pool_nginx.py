@@ -29,7 +29,7 @@ _HEADER = re.compile(r"# managed by microservices\.autoscale: service (\S+); cha
 # What the text was made from, but for the servers: the text alone does not say all of it.
 _SETTINGS = re.compile(r"# settings (\{.*\})")
 _SERVER_LINE = re.compile(
-    r"    server (?P<endpoint>\S+) weight=(?P<weight>[0-9]{1,3}) "
+    r"    server (?P<endpoint>\S+:[0-9]{1,5}) weight=(?P<weight>[0-9]{1,3}) "
     + re.escape(_PASSIVE)
     + r"(?P<backup> backup)?(?P<down> down)?; # (?P<id>\S+)"
 )
@@ -152,10 +152,12 @@ def _upstream(pool: Pool, section: str) -> Iterator[str]:
         yield f"    hash {key} consistent;"
     elif balance.algorithm in _ALGORITHMS:
         yield f"    {_ALGORITHMS[balance.algorithm]};"
+    # It refuses a pool of standbys alone, which serve when the others have gone.
+    serving = any(not server.backup for server in pool.servers)
     for server in pool.servers:
         weight = names.weight(server.weight)
         # There is no weight 0: such a server is down, and keeps its place among the hashes.
-        options = f"weight={weight or 1} {_PASSIVE}" + (" backup" if server.backup else "") + ("" if weight else " down")
+        options = f"weight={weight or 1} {_PASSIVE}" + (" backup" if server.backup and serving else "") + ("" if weight else " down")
         yield f"    server {names.endpoint(server.address, server.port)} {options}; # {names.instance_id(server.id)}"
     if balance.sticky_cookie is not None:
         secure = " secure" if balance.certificate is not None else ""

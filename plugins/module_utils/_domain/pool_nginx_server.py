@@ -68,7 +68,7 @@ def _route_maps(pool: Pool) -> Iterator[str]:
     for name, of in (("upstream", "to"), ("answered", "instance")):
         yield f"map ${routed} ${variable(service, name)} {{"
         yield f"    default ${variable(service, of)};"
-        yield from (f"    {_plain(target)} ${variable(target, of)};" for target in targets)
+        yield from (f"    {_target_key(target)} ${variable(target, of)};" for target in targets)
         yield "}"
 
 
@@ -107,10 +107,12 @@ def _http_server(pool: Pool, site: Site, endpoint: tuple[str, int]) -> Iterator[
 
 def _listen(balance: Balance, endpoint: tuple[str, int], with_tls: str = "") -> Iterator[str]:
     """Args: with_tls: further parameters of a listener with a certificate."""
+    # All addresses are those of IPv4, too, as they are for HAProxy.
+    listen = f"listen {names.endpoint(*endpoint)}" + (" ipv6only=off" if endpoint[0] == "::" else "")
     if balance.certificate is None:
-        yield f"listen {names.endpoint(*endpoint)}"
+        yield listen
         return
-    yield f"listen {names.endpoint(*endpoint)} ssl{with_tls}"
+    yield f"{listen} ssl{with_tls}"
     yield f"ssl_certificate {balance.certificate}"
     yield f"ssl_certificate_key {balance.certificate}"
     yield "ssl_protocols TLSv1.2 TLSv1.3"
@@ -177,11 +179,11 @@ def variable(service: str, what: str) -> str:
     return f"autoscale_{stem}_{what}"
 
 
-def _plain(name: str) -> str:
-    """A name as a key of a map, where some words mean something."""
-    return f"\\{name}" if name in _MAP_WORDS else name
+def _target_key(name: str) -> str:
+    """A service's name as a key of a map, where some words mean something."""
+    return f"\\{name}" if name in _MAP_WORDS else map_key(name)
 
 
-def map_key(endpoint: str) -> str:
-    """The endpoint, as a regular expression (which is in no hash table) when it is too long."""
-    return endpoint if len(endpoint) <= _LONGEST_KEY else f"~^{re.escape(endpoint)}$"
+def map_key(text: str) -> str:
+    """A text as a key of a map: a regular expression (which is in no hash table) when it is too long."""
+    return text if len(text) <= _LONGEST_KEY else f"~^{re.escape(text)}$"

@@ -23,6 +23,7 @@ class Running:
         checked: whether a check is configured for it.
         backend_id: the process's own number of the backend, by which its statistics are asked for.
         backup: whether it gets requests only when no other can take them.
+        sticky: whether a cookie brings its clients back to it.
     """
 
     id: str
@@ -34,6 +35,12 @@ class Running:
     checked: bool
     backend_id: str
     backup: bool = False
+    sticky: bool = False
+
+    @property
+    def leaving(self) -> str:
+        """The state in which it ends what it has: in drain its cookie would go on to bring it requests."""
+        return "maint" if self.sticky else "drain"
 
     @property
     def server(self) -> Server:

@@ -32,6 +32,8 @@ class Work:
         self.pool = pool
         self.beat: Callable[[], None] = lambda: lease.check(service)
         self._render = render
+        # What is there; not known of one that failed before it was looked at.
+        self.looked = False
         self.text: str | None = None
         self.unsettled = False
         self.reloaded = False
@@ -42,6 +44,7 @@ class Work:
     def look(self, folder: ServiceFiles) -> None:
         self.text = folder.read(self.service)
         self.unsettled = folder.unsettled(self.service)
+        self.looked = True
 
     @functools.cached_property
     def wanted_text(self) -> str | None:
@@ -84,23 +87,39 @@ class Work:
 AnyWork = TypeVar("AnyWork", bound=Work)
 
 
-def works_from(entries: Iterable[Mapping[str, Any]], make: Callable[[str, Pool | None], AnyWork]) -> list[AnyWork]:
-    """Return the checked entries as works, or raise InvalidDescription with everything that is wrong in any of them."""
+def works_from(
+    entries: Iterable[Mapping[str, Any]], make: Callable[[str, Pool | None, str], AnyWork], on_error: str
+) -> tuple[list[AnyWork], tuple[Failure, ...]]:
+    """Return the checked entries as works, and the failures of those that are wrong.
+
+    Args:
+        make: gets service, pool and the entry's path.
+        on_error: "report" lets the others be brought in.
+
+    Raises:
+        InvalidDescription: with everything that is wrong in any of them, where on_error is "fail" or a service is given twice.
+    """
     works: list[AnyWork] = []
     errors: list[str] = []
+    failures: list[Failure] = []
     for index, entry in enumerate(entries):
+        path = f"pools[{index}]"
         try:
             if entry.get("state") == "absent":
-                works.append(make(names.service_name(entry.get("service")), None))
+                works.append(make(names.service_name(entry.get("service")), None, path))
             else:
-                pool = pool_from(entry, f"pools[{index}]")
-                works.append(make(pool.service, pool))
-        except InvalidDescription as error:
-            errors += error.errors
+                pool = pool_from(entry, path)
+                works.append(make(pool.service, pool, path))
         except AutoscaleError as error:
-            errors.append(f"pools[{index}]: {error.message}")
+            wrong = error.errors if isinstance(error, InvalidDescription) else [f"{path}: {error.message}"]
+            errors += wrong
+            failures += [Failure(str(entry.get("service")), instance, "\n".join(wrong)) for instance in _instances(entry) or ("",)]
     services = [work.service for work in works]
-    errors += [f"pools: the service {name} is given twice" for name in sorted({name for name in services if services.count(name) > 1})]
-    if errors:
-        raise InvalidDescription(errors)
-    return works
+    twice = [f"pools: the service {name} is given twice" for name in sorted({name for name in services if services.count(name) > 1})]
+    if twice or (errors and on_error == "fail"):
+        raise InvalidDescription(errors + twice)
+    return works, tuple(failures)
+
+
+def _instances(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(server.get("id")) for server in entry.get("servers") or ())

@@ -57,6 +57,7 @@ class Setup:
     haproxy_base_config: str
     haproxy_config_dir: str
     haproxy_binary: str
+    haproxy_pid_file: str
     nginx_base_config: str
     nginx_config_dir: str
     nginx_binary: str
@@ -261,6 +262,12 @@ _BALANCERS: dict[str, dict[str, tuple[Probe, str]]] = {
         "haproxy socket": (
             lambda setup: doctor_balancer.haproxy_socket(setup.haproxy_socket),
             "in HAProxy's global section: stats socket <autoscale_haproxy_socket> level admin; the task's user has to open it",
+        ),
+        "haproxy master": (
+            lambda setup: doctor_balancer.haproxy_master(
+                setup.haproxy_pid_file, setup.haproxy_socket, setup.haproxy_base_config, setup.haproxy_config_dir, setup.haproxy_binary
+            ),
+            "start HAProxy with -W -p <autoscale_haproxy_pid_file>, or correct that; the task's user has to be allowed to signal it",
         ),
         "haproxy configuration": (
             lambda setup: doctor_balancer.haproxy_config(setup.haproxy_base_config, setup.haproxy_config_dir, setup.haproxy_binary),

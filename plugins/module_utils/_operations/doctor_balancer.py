@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from .._clients.haproxy import Runtime
-from .._clients.haproxy_config import ConfigFolder
-from .._clients.nginx import Master, NginxFiles
+from .._clients.haproxy_config import ConfigFolder, Master
+from .._clients.nginx import Master as NginxMaster
+from .._clients.nginx import NginxFiles
 from .._domain.errors import AutoscaleError
+from .haproxy_reload import Reloads
 
 
 def haproxy_socket(path: str) -> str:
@@ -22,10 +23,15 @@ def haproxy_socket(path: str) -> str:
     return f"HAProxy {Runtime(path).require_changeable()} at {path}, level admin"
 
 
+def haproxy_master(pid_file: str, socket: str, base_config: str, config_dir: str, binary: str) -> str:
+    """Whether there is a master that can be reloaded, and whose next worker is told the state of the servers."""
+    master = Master(pid_file)
+    Reloads(ConfigFolder(config_dir, base_config, binary), master, Runtime(socket), timeout=0.0).require()
+    return f"master process {master.pid()}"
+
+
 def haproxy_config(base_config: str, config_dir: str, binary: str) -> str:
     """Whether the configuration is valid and its folder can be written."""
-    if shutil.which(binary) is None:
-        raise AutoscaleError(f"the program {binary!r} is not found in {os.environ.get('PATH', '')}")
     folder = ConfigFolder(config_dir, base_config, binary)
     folder.base_text()
     folder.validate_as_is()
@@ -35,7 +41,7 @@ def haproxy_config(base_config: str, config_dir: str, binary: str) -> str:
 
 def nginx_process(pid_file: str) -> str:
     """Whether there is a master with workers that can be reloaded."""
-    master = Master(pid_file)
+    master = NginxMaster(pid_file)
     workers = master.workers()
     if not workers:
         raise AutoscaleError(f"the master process {master.pid()} of {pid_file} has no workers that can be seen in /proc")

@@ -48,6 +48,7 @@ class Request:
         described: descriptions at hand that stand in for the releases (deploy in check mode).
         rollout: whether outdated instances are replaced.
         explicit: whether a person asked for this.
+        rebalance: whether every balancer is brought its pools, also those that it was confirmed to have.
         removing: whether the services are taken away, also where nothing in Consul says so yet (check mode).
         scale_by: a change of the count by hand; it becomes an override.
         override_seconds: how long that holds.
@@ -61,6 +62,7 @@ class Request:
     described: tuple[Service, ...] = ()
     rollout: bool = False
     explicit: bool = False
+    rebalance: bool = False
     removing: bool = False
     scale_by: int = 0
     override_seconds: float = 3600.0
@@ -116,7 +118,7 @@ def look(consul: Consul, sources: Sources, signing: Signing, request: Request) -
         size=catalog.size,
     )
     situations = _with_traffic(situations, sources, lambda one: not (request.rollout and one.outdated(fleet)))
-    plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit))
+    plans = tuple(plan(situations, fleet, rollout=request.rollout, explicit=request.explicit, rebalance=request.rebalance))
     problems = tuple(f"{name}: {problem}" for name, problem in {**records.problems, **catalog.hidden}.items())
     problems += tuple(f"{name}: {line}" for name, lines in catalog.refused.items() for line in lines)
     problems += tuple(problem for made in plans for problem in made.problems)

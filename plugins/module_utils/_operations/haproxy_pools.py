@@ -46,6 +46,7 @@ def apply_pools(
     lease: Lease,
     entries: Sequence[Mapping[str, Any]],
     *,
+    up_timeout: float,
     wait_timeout: float,
     reload_timeout: float,
     on_error: str,
@@ -55,20 +56,21 @@ def apply_pools(
 
     Args:
         entries: pools as dicts, with state present or absent.
-        wait_timeout: seconds for new servers to come up, and again for servers that go to have nothing in flight.
+        up_timeout: seconds for new servers to come up.
+        wait_timeout: seconds for servers that go to have nothing in flight.
         reload_timeout: seconds for a new worker to serve.
         on_error: "fail" raises at the end, "report" lists the failures only.
         check: read and check only.
 
     Raises:
-        InvalidDescription: an entry that cannot be rendered; nothing was touched.
+        InvalidDescription: an entry that cannot be rendered (on_error "fail"); nothing was touched.
         AutoscaleError: HAProxy or its configuration cannot be used at all, or (on_error "fail") every failure.
     """
-    works = works_from(entries, lambda service, pool: HAProxyWork(service, pool, lease, runtime))
+    works, refused = works_from(entries, lambda service, pool, _path: HAProxyWork(service, pool, lease, runtime), on_error)
     if not works:
-        return Outcome((), {"failures": [], "reloads": 0})
+        return Result(failures=refused).outcome(on_error, reloads=0)
     runtime.require_changeable()
-    change = _Change(folder, Reloads(folder, master, runtime, reload_timeout), works, wait_timeout)
+    change = _Change(folder, Reloads(folder, master, runtime, reload_timeout), works, up_timeout, wait_timeout)
     with folder.lock(LOCK_SECONDS):
         for work in works:
             work.look(folder)
@@ -82,7 +84,7 @@ def apply_pools(
         change.servers()
         after = {work.service: change.follow(work, before[work.service]) for work in works}
     changes = tuple(found for work in works for found in _changes(folder, work, before[work.service], after[work.service]))
-    failures = tuple(failure for work in works for failure in work.failures)
+    failures = refused + tuple(failure for work in works for failure in work.failures)
     warnings = tuple(warning for work in works for warning in work.warnings)
     return Result(changes, failures, warnings).outcome(on_error, reloads=change.reloads.count)
 
@@ -112,10 +114,11 @@ class _Way:
 class _Change:
     """The steps of one call."""
 
-    def __init__(self, folder: ConfigFolder, reloads: Reloads, works: list[HAProxyWork], wait_timeout: float) -> None:
+    def __init__(self, folder: ConfigFolder, reloads: Reloads, works: list[HAProxyWork], up_timeout: float, wait_timeout: float) -> None:
         self._folder = folder
         self.reloads = reloads
         self._works = works
+        self._up_timeout = up_timeout
         self._wait_timeout = wait_timeout
 
     def _left(self) -> list[HAProxyWork]:
@@ -163,11 +166,11 @@ class _Change:
         every = [(way, ServerRound(self._folder, way.work, way.pool, choose, short=bool(way.failed))) for way, choose in goals]
         self._alone([item for _way, item in every], ServerRound.begin)
         rounds = [item for _way, item in every if item.changes]
-        deadline = time.monotonic() + self._wait_timeout
-        _each(rounds, lambda item: item.wait_up(deadline))
+        up = time.monotonic() + self._up_timeout
+        _each(rounds, lambda item: item.wait_up(up))
         _each(rounds, ServerRound.take_out)
-        deadline = time.monotonic() + self._wait_timeout
-        _each(rounds, lambda item: item.wait_drained(deadline))
+        drained = time.monotonic() + self._wait_timeout
+        _each(rounds, lambda item: item.wait_drained(drained))
         self._alone([item for item in rounds if item.out], ServerRound.delete)
         for way, item in every:
             way.failed |= item.failed

@@ -89,8 +89,8 @@ class ServerRound:
                 self.out.append(item.id)
         present = self.work.group.read() if self.out else {}
         for name in self.out:
-            if name in present and present[name].state == "ready":
-                self.work.group.take_out(name, "drain")
+            if name in present and present[name].state not in ("maint", present[name].leaving):
+                self.work.group.take_out(name, present[name].leaving)
 
     def wait_drained(self, deadline: float) -> None:
         left = wait_drained(self.work.group, self.out, deadline, self.work.beat)

@@ -112,8 +112,10 @@ class RunningServers:
             except ServerBusy:
                 if time.monotonic() >= deadline:
                     raise
-                self.take_out(server, "drain")
-                self.take_out(server, "maint")
+                # The idle connections of one with a cookie, which would be brought requests meanwhile, are closed by time.
+                if not self.get(server).sticky:
+                    self.take_out(server, "drain")
+                    self.take_out(server, "maint")
                 time.sleep(POLL_SECONDS)
                 continue
             if server in self.read():

@@ -189,8 +189,8 @@ class _Work:
             if before.state != "ready":
                 group.ready(target.server)
         else:
-            # On the way to drained and absent, maintenance comes when nothing is in flight any more.
-            wanted = self.state if self.state in ("drain", "maint") else "drain"
+            # On the way to drained and absent, maintenance comes when nothing is in flight any more, unless a cookie needs it at once.
+            wanted = self.state if self.state in ("drain", "maint") else before.leaving
             if before.state != wanted and not (wanted != self.state and before.state == "maint"):
                 group.take_out(target.server, wanted)
 

@@ -18,6 +18,7 @@ from .._clients.nginx import Master, NginxFiles
 from .._domain import names
 from .._domain.errors import AutoscaleError, InvalidDescription
 from .._domain.nginx_syntax import listen_endpoints
+from .._domain.pool import Pool
 from .._domain.pool_nginx import ACCESS_LOG, impossible_in
 from .._domain.pool_nginx_server import Site
 from .balancer_files import bring_in, require_acceptable
@@ -42,6 +43,7 @@ def apply_pools(
     access_log: str,
     wait_timeout: float,
     reload_timeout: float,
+    force: bool,
     on_error: str,
     check: bool,
 ) -> Outcome:
@@ -52,23 +54,34 @@ def apply_pools(
         access_log: file to which one line of JSON is written per request.
         wait_timeout: seconds for old workers to end, where servers or services go.
         reload_timeout: seconds for new workers to serve.
+        force: whether old workers that have not ended after wait_timeout are a warning, and no error.
         on_error: "fail" raises at the end, "report" lists the failures only.
         check: read and check only.
 
     Raises:
-        InvalidDescription: an entry that cannot be rendered; nothing was touched.
+        InvalidDescription: an entry that cannot be rendered (on_error "fail"); nothing was touched.
         AutoscaleError: Nginx or its configuration cannot be used at all, or (on_error "fail") every failure.
     """
     if not entries:
         return Outcome((), {"failures": [], "reloads": 0})
     site = _site(files, access_log)
-    works = works_from(entries, lambda service, pool: NginxWork(service, pool, lease, site))
-    paths = ((f"pools[{index}]", work.pool) for index, work in enumerate(works))
-    impossible = [error for path, pool in paths if pool is not None for error in impossible_in(pool, site, path)]
+
+    def made(service: str, pool: Pool | None, path: str) -> NginxWork:
+        return NginxWork(service, _possible(pool, site, path), lease, site, force)
+
+    works, refused = works_from(entries, made, on_error)
+    if not works:
+        return Result(failures=refused).outcome(on_error, reloads=0)
+    result, reloads = carry_out(files, master, works, wait_timeout, reload_timeout, check)
+    return (Result(failures=refused) + result).outcome(on_error, reloads=reloads)
+
+
+def _possible(pool: Pool | None, site: Site, path: str) -> Pool | None:
+    """The pool, or InvalidDescription with what of it this Nginx cannot do."""
+    impossible = impossible_in(pool, site, path) if pool is not None else ()
     if impossible:
         raise InvalidDescription(impossible)
-    result, reloads = carry_out(files, master, works, wait_timeout, reload_timeout, check)
-    return result.outcome(on_error, reloads=reloads)
+    return pool
 
 
 def drain_servers(
@@ -88,7 +101,6 @@ def drain_servers(
 
     Args:
         entries: servers as dicts with service, backend and server.
-        force: whether they count as drained after wait_timeout all the same, with a warning.
         The others are as in apply_pools().
     """
     if not entries:
@@ -118,12 +130,12 @@ def carry_out(
         require_acceptable(files, changed, "Nginx", listen_endpoints)
         if not check:
             bring_in(files, [work for work in changed if not work.broken], reloads.apply, listen_endpoints)
-        waiting = [work for work in works if work.waits and not work.broken]
+        waiting = [work for work in works if not work.broken and work.waits]
         # The proof of a reload is that all but the newest workers shut down.
         retiring = {number for number, ending in master.workers().items() if ending} if waiting else set()
     if not check:
         _wait_for_old(master, waiting, retiring, wait_timeout)
-    changes = tuple(change for work in works for change in _changes(files, work, check))
+    changes = tuple(change for work in works if work.looked for change in _changes(files, work, check))
     failures = tuple(failure for work in works for failure in work.failures)
     return Result(changes, failures, tuple(warning for work in works for warning in work.warnings)), reloads.count
 

@@ -24,10 +24,12 @@ class NginxWork(Work):
 
     Args:
         pool: what is wanted; None when the service is to go.
+        force: whether old workers that have not ended at the deadline are a warning, and no error.
     """
 
-    def __init__(self, service: str, pool: Pool | None, lease: Lease, site: Site) -> None:
+    def __init__(self, service: str, pool: Pool | None, lease: Lease, site: Site, force: bool) -> None:
         super().__init__(service, pool, lease, lambda wanted: render(wanted, site))
+        self._force = force
 
     @property
     def differs(self) -> bool:
@@ -48,27 +50,19 @@ class NginxWork(Work):
 
     def at_deadline(self, what: str) -> None:
         """Old workers are left that have not ended in time; raises WaitTimeout where that is an error."""
-        raise WaitTimeout(what)
+        if not self._force:
+            raise WaitTimeout(f"{what}; or use at_deadline: force")
+        self.warnings.append(f"{what}. It counts as done all the same (at_deadline: force)")
 
 
 class DrainWork(NginxWork):
-    """Servers of one service that are to get nothing any more.
-
-    Args:
-        force: whether they count as drained at the deadline all the same.
-    """
+    """Servers of one service that are to get nothing any more."""
 
     waits = True
 
     def __init__(self, service: str, servers: tuple[str, ...], lease: Lease, site: Site, force: bool) -> None:
-        super().__init__(service, None, lease, site)
+        super().__init__(service, None, lease, site, force)
         self.servers = servers
-        self._force = force
-
-    def at_deadline(self, what: str) -> None:
-        if not self._force:
-            raise WaitTimeout(f"{what}; or use at_deadline: force")
-        self.warnings.append(f"{what}. It counts as drained all the same (at_deadline: force)")
 
     def look(self, folder: ServiceFiles) -> None:
         super().look(folder)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hosts import HostsLab
 
-QUICK = {"autoscale_drain_deadline": 5, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1}
+QUICK = {"autoscale_up_deadline": 5, "autoscale_drain_deadline": 5, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1}
 
 
 @pytest.fixture(scope="session")

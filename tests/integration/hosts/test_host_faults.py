@@ -141,7 +141,13 @@ def test_a_network_that_goes_in_the_middle_ends_the_run_and_the_next_one_mends_i
     deploy(cut=shop_on_hosts(hosts, 8213, ports="21300-21399", scale=of(2))).succeeded()
     described = shop_on_hosts(hosts, 8213, ports="21300-21399", scale=of(2))
     described["run"]["command"] = "/bin/sh -c 'sleep 6; exec " + described["run"]["command"] + "'"
-    extra = {"autoscale_services": {"cut": described}, "autoscale_lock_ttl": 10, "autoscale_lock_delay": 1, "autoscale_drain_deadline": 5}
+    extra = {
+        "autoscale_services": {"cut": described},
+        "autoscale_lock_ttl": 10,
+        "autoscale_lock_delay": 1,
+        "autoscale_up_deadline": 5,
+        "autoscale_drain_deadline": 5,
+    }
     with back_at_last(hosts, "app3"), no_request_lost(hosts, 8213, 20, tmp_path):
         with Controller(hosts, "deploy", extra, tmp_path / "run") as first:
             wait_until(lambda: any("-app3-" in unit for unit in units(hosts, "cut")), "its module is at work on app3", 60)

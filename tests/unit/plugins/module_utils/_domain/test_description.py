@@ -55,7 +55,6 @@ def test_a_whole_description():
             "hash_key": "header:X-User",
             "weight": 10,
             "max_connections": 4,
-            "max_queue": 9,
             "slow_start": "30s",
             "rate_limit": 50,
             "certificate": "/etc/ssl/private/shop.pem",
@@ -87,7 +86,6 @@ def test_a_whole_description():
             hash_key="header:X-User",
             weight=10,
             max_connections=4,
-            max_queue=9,
             slow_start=30.0,
             rate_limit=50,
             certificate="/etc/ssl/private/shop.pem",
@@ -203,8 +201,8 @@ def test_short_forms_equal_long_ones(short, long):
             ],
         ),
         # check
-        ({"check": {"http": "healthz"}}, ["check.http: must be a path that begins with /, got 'healthz'"]),
-        ({"check": {"http": "/a b"}}, ["check.http: must be a path that begins with /, got '/a b'"]),
+        ({"check": {"http": "healthz"}}, ["check.http: must be a path that begins with /, of 200 characters at the most, got 'healthz'"]),
+        ({"check": {"http": "/a b"}}, ["check.http: must be a path that begins with /, of 200 characters at the most, got '/a b'"]),
         ({"check": {"http": "/", "tcp": True}}, ["check.tcp: must not be given together with http, got True"]),
         ({"check": {"tcp": False}}, ["check.tcp: must be true where http is not given, got False"]),
         (

@@ -421,6 +421,14 @@ def test_a_service_at_zero_is_at_rest():
     assert (made.steps, made.problems, made.notes) == ({}, [], [])
 
 
+def test_what_a_balancer_was_confirmed_to_have_is_brought_again_when_it_is_asked_for_or_of_another_kind():
+    settled = Situation(Record(SHOP, scale=0, pools=planned(at_zero(0)).pools), decision(0), ())
+    brought = [("balance", "lb1", ())]
+    assert did(planned(settled)) == [] and did(planned(settled, rebalance=True)) == brought
+    other = fleet(host("app1"), host("app2"), host("lb1", balancer="nginx"))
+    assert did(planned(settled, other)) == brought
+
+
 def test_from_zero():
     made = planned(at_zero(1))
     assert (did(made), made.problems) == ([("start", "app1", "app1-20000"), ("balance", "lb1", ("app1-20000",))], [])

@@ -47,6 +47,7 @@ from ansible_collections.microservices.autoscale.tests.unit.pools import describ
         ({"algorithm": "hash", "hash_key": "header:X User"}, "pools[0].hash_key", "header:NAME"),
         ({"algorithm": "hash", "hash_key": "header:X\n"}, "pools[0].hash_key", "header:NAME"),
         ({"max_queue": 5}, "pools[0].max_queue", "without max_connections"),
+        ({"max_queue": 5, "max_connections": 5, "algorithm": "source"}, "pools[0].max_queue", "with the algorithm source"),
         ({"slow_start": -1}, "pools[0].slow_start", "duration"),
         ({"sticky_cookie": "A; B"}, "pools[0].sticky_cookie", "letters"),
         ({"sticky_cookie": "A", "algorithm": "source"}, "pools[0].sticky_cookie", "by itself"),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,16 @@ def test_every_algorithm_lets_servers_be_added() -> None:
         text = structure_text(pool_from(named(name), "p"))
         hashed = any(f"balance {word}" in text for word in ("source", "uri", "hdr"))
         assert "static-rr" not in text and hashed == ("hash-type consistent" in text) == (POOLS[name].get("algorithm") in HASHES)
+
+
+def test_all_addresses_are_those_of_ipv4_too() -> None:
+    text = render(pool_from({**described(), "listen": {"address": "::", "port": 8080}}, "p"))
+    assert "    bind [::]:8080 v4v6\n" in text and bound_endpoints(text) == (("", 8080),)
+
+
+def test_a_line_that_was_changed_by_hand_is_no_server() -> None:
+    text = render(pool_from(described(), "p"))
+    assert len(servers_in(text)) == 3 and len(servers_in(re.sub(r":[0-9]+ weight", " weight", text, count=1))) == 2
 
 
 def test_bound_endpoints() -> None:

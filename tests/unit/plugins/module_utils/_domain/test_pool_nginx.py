@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balance import ALGORITHMS
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.balancing import STICKY_VERSION
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.errors import AutoscaleError, InvalidDescription
+from ansible_collections.microservices.autoscale.plugins.module_utils._domain.nginx_syntax import listen_endpoints
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool import Pool, Server, pool_from
 from ansible_collections.microservices.autoscale.plugins.module_utils._domain.pool_nginx import (
     impossible_in,
@@ -92,6 +93,25 @@ def test_http_2_is_asked_for_in_the_way_of_the_version(version: tuple[int, ...],
     server = block(parsed(render(pool_from(named("secured"), "p"), Site(SITE.access_log, version))), "server")
     assert [one["args"] for one in server if one["directive"] == "listen"] == [listen]
     assert [one["args"] for one in server if one["directive"] == "http2"] == [["on"]] * (version >= (1, 25, 1))
+
+
+def test_standbys_alone_are_none() -> None:
+    """Nginx refuses a pool of standbys, which is left when the last other one is drained."""
+    made = pool_from(named("standby"), "p")
+    standbys = dataclasses.replace(made, servers=tuple(server for server in made.servers if server.backup))
+    assert len(standbys.servers) < len(made.servers) and " backup" in render(made, SITE) and " backup" not in render(standbys, SITE)
+
+
+def test_all_addresses_are_those_of_ipv4_too() -> None:
+    text = render(pool(listen={"address": "::", "port": 8080}), SITE)
+    assert "listen [::]:8080 ipv6only=off;" in text and listen_endpoints(text) == (("", 8080),)
+
+
+@pytest.mark.parametrize("length", [46, 47, 48])
+def test_a_route_may_lead_to_the_longest_name(length: int) -> None:
+    target = "a" * length
+    text = render(pool(routes=[{"service": target, "path": "/a"}]), SITE)
+    assert (f"    {target} $" in text) is (length <= 46) and (f"    ~^{target}$ $" in text) is (length > 46)
 
 
 def test_order_does_not_matter() -> None:

@@ -27,7 +27,7 @@ def test_who_waits_for_the_folder_in_vain_fails_and_does_nothing(tmp_path: Path,
     folder, runtime = ConfigFolder(str(tmp_path), str(tmp_path / "base"), "haproxy"), Runtime(str(tmp_path / "socket"))
     pool = pool_from(described(), "pools[0]")
     work = HAProxyWork(pool.service, pool, Lease(Consul("http://127.0.0.1:1"), None), runtime)
-    change = haproxy_pools._Change(folder, Reloads(folder, Master("/nowhere"), runtime, 1), [work], 1)
+    change = haproxy_pools._Change(folder, Reloads(folder, Master("/nowhere"), runtime, 1), [work], 1, 1)
     with file_lock(tmp_path, exclusive=True, timeout=1):
         change._alone([ServerRound(folder, work, pool, lambda _there: pool.servers, short=False)], ServerRound.begin)
     assert [failure.instance for failure in work.failures] == [server.id for server in pool.servers]
