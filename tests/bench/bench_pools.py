@@ -124,7 +124,9 @@ class HAProxyBalancer(Balancer):
     def apply(self, pools: list[dict[str, Any]]) -> dict[str, Any]:
         folder = ConfigFolder(str(self._haproxy.config_dir), str(self._haproxy.base_config), self._haproxy.binary)
         master, runtime = HAProxyMaster(str(self._haproxy.pid_file)), Runtime(str(self._haproxy.socket))
-        return haproxy_pools.apply_pools(folder, master, runtime, UNLOCKED, pools, **WAITS, on_error="fail", check=False).facts
+        return haproxy_pools.apply_pools(
+            folder, master, runtime, UNLOCKED, pools, up_timeout=60, **WAITS, on_error="fail", check=False
+        ).facts
 
     def bare(self) -> tuple[float, float]:
         runtime = Runtime(str(self._haproxy.socket))
@@ -172,7 +174,9 @@ class NginxBalancer(Balancer):
 
     def apply(self, pools: list[dict[str, Any]]) -> dict[str, Any]:
         master, log = NginxMaster(str(self._nginx.pid_file)), str(self._nginx.access_log)
-        return nginx_pools.apply_pools(self._files, master, UNLOCKED, pools, access_log=log, **WAITS, on_error="fail", check=False).facts
+        return nginx_pools.apply_pools(
+            self._files, master, UNLOCKED, pools, access_log=log, force=False, **WAITS, on_error="fail", check=False
+        ).facts
 
     def bare(self) -> tuple[float, float]:
         command = [self._nginx.binary, "-t", "-c", str(self._nginx.base_config)]
