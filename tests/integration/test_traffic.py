@@ -255,7 +255,7 @@ def test_who_goes_ends_what_it_has_and_its_cookie_brings_nothing_more(
     answer = on_haproxy.ask()
     first, value = json.loads(answer.read())["instance"], str(answer.headers["Set-Cookie"]).partition(";")[0]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        slow = pool.submit(on_haproxy.instance, "/work?nonce=slow&seconds=3", Cookie=value)
+        slow = pool.submit(on_haproxy.instance, "/work?nonce=slow&seconds=4", Cookie=value)
         wait_until(lambda: _in_flight(on_haproxy, f"shop-{first}") == 1, "its request is in flight")
         if by == "a drain":
             entry = {"backend": "autoscale_shop", "server": f"shop-{first}"}
